@@ -1,0 +1,58 @@
+"""voicecore: the media core of a production voice agent.
+
+Names are imported on first use, so that ``import voicecore`` stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from voicecore._version import __version__
+from voicecore.errors import VoicecoreError
+
+if TYPE_CHECKING:
+    from voicecore.media._cpu import cpu_level as cpu_level
+    from voicecore.media._cpu import cpu_levels as cpu_levels
+    from voicecore.media._g711 import G711 as G711
+    from voicecore.media._jitter import FrameInfo as FrameInfo
+    from voicecore.media._jitter import JitterBuffer as JitterBuffer
+    from voicecore.media._resample import Resampler as Resampler
+    from voicecore.media._rtp import RtpPacket as RtpPacket
+    from voicecore.media._silero import SileroVad as SileroVad
+    from voicecore.media._silero import SileroVadBatch as SileroVadBatch
+    from voicecore.media.engine import Call as Call
+    from voicecore.media.engine import CallConfig as CallConfig
+    from voicecore.media.engine import Engine as Engine
+    from voicecore.session import Session as Session
+
+_HOME = {
+    "cpu_level": "voicecore.media._cpu",
+    "cpu_levels": "voicecore.media._cpu",
+    "G711": "voicecore.media._g711",
+    "FrameInfo": "voicecore.media._jitter",
+    "JitterBuffer": "voicecore.media._jitter",
+    "Resampler": "voicecore.media._resample",
+    "RtpPacket": "voicecore.media._rtp",
+    "SileroVad": "voicecore.media._silero",
+    "SileroVadBatch": "voicecore.media._silero",
+    "Call": "voicecore.media.engine",
+    "CallConfig": "voicecore.media.engine",
+    "Engine": "voicecore.media.engine",
+    "Session": "voicecore.session",
+}
+
+__all__ = ["VoicecoreError", "__version__", *_HOME]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'voicecore' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

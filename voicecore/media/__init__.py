@@ -1,0 +1,1 @@
+"""The native media units and the engine, bound with Cython."""
