@@ -1,8 +1,8 @@
 """Compile csrc and tests/native with chosen sanitizers and run every native test.
 
-    python tools/native_tests.py                                   plain
-    python tools/native_tests.py --sanitize address,undefined
-    python tools/native_tests.py --sanitize thread test_shard      only the named tests
+python tools/native_tests.py                                   plain
+python tools/native_tests.py --sanitize address,undefined
+python tools/native_tests.py --sanitize thread test_shard      only the named tests
 """
 
 from __future__ import annotations
@@ -97,7 +97,11 @@ def main() -> None:
     if not programs:
         raise SystemExit("no native test matches; see tests/native/test_*.c")
     failed = 0
-    environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1", "TSAN_OPTIONS": "halt_on_error=1"}
+    environment = {
+        **os.environ,
+        "ASAN_OPTIONS": "detect_leaks=1",
+        "TSAN_OPTIONS": "halt_on_error=1",
+    }
     for program in programs:
         done = run(["timeout", "120", str(program)], env=environment, cwd=ROOT)
         failed += done.returncode != 0

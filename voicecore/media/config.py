@@ -1,0 +1,116 @@
+"""Settings of a call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voicecore.errors import ConfigError, RateError
+
+__all__ = ["CallConfig"]
+
+_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallConfig:
+    """Everything that is fixed for the life of a call.
+
+    Attributes:
+        codec: "pcmu", "pcma" (8 kHz) or "l16" (any call rate).
+        rate_hz: sample rate of the line: 8000 or 16000 (16000 only with "l16" or pushed media).
+        play_hz: sample rate of the agent audio given to ``Call.play``; resampled natively.
+        media: "rtp" (the engine owns a UDP socket) or "push" (audio comes by ``Call.push`` and
+            leaves by ``Call.read_sent``).
+        local: address and port to bind; port 0 picks a free one.
+        remote: where to send; None learns it from the first packet that comes in.
+        payload_type: RTP payload type; None is the codec's static one (0, 8) or 96.
+        dtmf_payload_type: RFC 4733 payload type, 96..127.
+        ssrc, first_sequence, first_timestamp: RTP start values; None draws random ones.
+        speech_threshold: VAD probability that counts as speech, 0..1.
+        silence_threshold: below this, speech may end; must not exceed speech_threshold.
+        min_speech_ms: shortest speech that is reported, 32..1000.
+        min_silence_ms: silence that ends speech, 32..2000.
+        barge_in: whether speech pauses the playout natively.
+        barge_in_min_speech_ms: speech needed while the agent speaks, 32..2000.
+        fade_ms: fade at pause, resume and flush, 0..20.
+        loss_wait_ms: how long the receive side waits for a missing packet, 0..500.
+        max_jitter_ms: most audio held back for reordering, 40..2000.
+        rtp_timeout_ms: silence on the wire that is reported, 0 (never) or 100..600000.
+        play_buffer_ms: room for queued agent audio, 100..60000.
+        receive_buffer_ms: room for received audio not yet read, 100..60000; the oldest goes first.
+        record_sent: keep what was sent for ``Call.read_sent`` (always on for pushed media).
+    """
+
+    codec: str = "pcmu"
+    rate_hz: int = 8000
+    play_hz: int = 24000
+    media: str = "rtp"
+    local: tuple[str, int] = ("127.0.0.1", 0)
+    remote: tuple[str, int] | None = None
+    payload_type: int | None = None
+    dtmf_payload_type: int = 101
+    ssrc: int | None = None
+    first_sequence: int | None = None
+    first_timestamp: int | None = None
+    speech_threshold: float = 0.5
+    silence_threshold: float = 0.35
+    min_speech_ms: int = 64
+    min_silence_ms: int = 192
+    barge_in: bool = True
+    barge_in_min_speech_ms: int = 96
+    fade_ms: int = 5
+    loss_wait_ms: int = 60
+    max_jitter_ms: int = 400
+    rtp_timeout_ms: int = 5000
+    play_buffer_ms: int = 10_000
+    receive_buffer_ms: int = 10_000
+    record_sent: bool = False
+
+    def __post_init__(self) -> None:
+        """Check every range once, here, so that the native side gets sane numbers."""
+        if self.codec not in ("pcmu", "pcma", "l16"):
+            raise ConfigError(f"codec {self.codec!r} is unknown; use 'pcmu', 'pcma' or 'l16'")
+        if self.rate_hz not in (8000, 16000):
+            raise RateError(f"rate_hz is {self.rate_hz}; a call runs at 8000 or 16000")
+        if self.media not in ("rtp", "push"):
+            raise ConfigError(f"media {self.media!r} is unknown; use 'rtp' or 'push'")
+        if self.media == "rtp" and self.codec in ("pcmu", "pcma") and self.rate_hz != 8000:
+            raise RateError(f"{self.codec} runs at 8000 Hz only; use 'l16' for {self.rate_hz} Hz")
+        if self.play_hz not in _RATES_HZ:
+            raise RateError(f"play_hz is {self.play_hz}; use one of {_RATES_HZ}")
+        _within("speech_threshold", self.speech_threshold, 0.0, 1.0)
+        _within("silence_threshold", self.silence_threshold, 0.0, self.speech_threshold)
+        for name, low, high in (
+            ("dtmf_payload_type", 96, 127),
+            ("min_speech_ms", 32, 1000),
+            ("min_silence_ms", 32, 2000),
+            ("barge_in_min_speech_ms", 32, 2000),
+            ("fade_ms", 0, 20),
+            ("loss_wait_ms", 0, 500),
+            ("max_jitter_ms", 40, 2000),
+            ("play_buffer_ms", 100, 60_000),
+            ("receive_buffer_ms", 100, 60_000),
+        ):
+            _within(name, getattr(self, name), low, high)
+        if self.rtp_timeout_ms != 0:
+            _within("rtp_timeout_ms", self.rtp_timeout_ms, 100, 600_000)
+        if self.payload_type is not None:
+            _within("payload_type", self.payload_type, 0, 127)
+            if self.payload_type == self.dtmf_payload_type:
+                raise ConfigError(f"payload_type {self.payload_type} is the DTMF payload type too")
+        for name, bits in (("ssrc", 32), ("first_sequence", 16), ("first_timestamp", 32)):
+            value = getattr(self, name)
+            if value is not None:
+                _within(name, value, 0, 2**bits - 1)
+
+    @property
+    def wire_payload_type(self) -> int:
+        """The payload type that is used on the wire."""
+        if self.payload_type is not None:
+            return self.payload_type
+        return {"pcmu": 0, "pcma": 8}.get(self.codec, 96)
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{name} is {value}; it must be {low} to {high}")

@@ -1,0 +1,153 @@
+"""What a call reports to Python. Past-tense, immutable, one class per kind.
+
+Every stamp is CLOCK_MONOTONIC nanoseconds, every position a sample index: ``sample`` counts
+received samples at the call's rate, ``play_sample`` counts samples of agent audio that were
+queued with ``Call.play``, at the call's play rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "BargedIn",
+    "CallClosed",
+    "CallEvent",
+    "DtmfReceived",
+    "EventsLost",
+    "MarkReached",
+    "PlayoutDrained",
+    "PlayoutStarted",
+    "RtpTimedOut",
+    "SpeechStarted",
+    "SpeechStopped",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """Base of all events of a call.
+
+    Attributes:
+        stamp_ns: when the shard made the event.
+    """
+
+    stamp_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted(CallEvent):
+    """The caller began to speak.
+
+    Attributes:
+        sample: first received sample of the speech (with the VAD's own resolution of 32 ms).
+        audio_ns: when that sample arrived.
+    """
+
+    sample: int
+    audio_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped(CallEvent):
+    """The caller has been silent for the call's ``min_silence_ms``.
+
+    Attributes:
+        sample: first received sample after the speech.
+        audio_ns: when that sample arrived.
+    """
+
+    sample: int
+    audio_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class BargedIn(CallEvent):
+    """The native gate fired while agent audio was playing: the playout is paused already.
+
+    Answer with ``Call.flush()`` (confirmed) or ``Call.resume()`` (false alarm).
+
+    Attributes:
+        sample: first received sample of the caller's speech.
+        play_sample: the agent's audio was heard up to here; resume continues at this sample.
+        audio_ns: when ``sample`` arrived.
+    """
+
+    sample: int
+    play_sample: int
+    audio_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutStarted(CallEvent):
+    """Agent audio left again after the playout was idle, paused or flushed.
+
+    Attributes:
+        play_sample: the first sample in the packet.
+        packet_ns: when the packet was sent; its first sample counts as heard then.
+    """
+
+    play_sample: int
+    packet_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutDrained(CallEvent):
+    """All queued agent audio has left.
+
+    Attributes:
+        play_sample: one past the last sample sent.
+        underrun: True if nobody had said with ``Call.end_segment`` that the audio ends here.
+    """
+
+    play_sample: int
+    underrun: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MarkReached(CallEvent):
+    """The playout passed a mark.
+
+    Attributes:
+        mark_id: the number given to ``Call.mark``.
+        play_sample: where the mark stood.
+        flushed: True if the audio before the mark was thrown away by a flush.
+    """
+
+    mark_id: int
+    play_sample: int
+    flushed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DtmfReceived(CallEvent):
+    """The caller pressed a key (RFC 4733).
+
+    Attributes:
+        digit: '0'-'9', '*', '#', 'A'-'D'.
+        sample: received samples so far.
+    """
+
+    digit: str
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class RtpTimedOut(CallEvent):
+    """No packet has come in for the call's ``rtp_timeout_ms``."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventsLost(CallEvent):
+    """The loop was away for so long that the event queue was full.
+
+    Attributes:
+        count: events of this engine that were dropped since the last report.
+    """
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallClosed(CallEvent):
+    """The call has ended; nothing comes after this event."""
