@@ -1,7 +1,8 @@
 """Builds the C units as one static library per CPU level and the Cython extensions on top.
 
-Environment: VC_DEBUG=1 turns Cython's bounds checks and C assertions on; VC_SANITIZE=address,undefined
-(or thread) builds everything with those sanitizers; VC_WERROR=1 makes C warnings errors.
+Environment: VC_DEBUG=1 turns Cython's bounds checks and C assertions on; VC_SANITIZE=thread (or
+address,undefined) builds everything with those sanitizers; VC_WERROR=1 makes C warnings errors;
+VC_PURE=1 leaves the native part out (an editable install whose native part is built in place).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from setuptools.command.build_ext import build_ext
 
 DEBUG = os.environ.get("VC_DEBUG") == "1"
 SANITIZE = os.environ.get("VC_SANITIZE", "")
+PURE = os.environ.get("VC_PURE") == "1"
 WERROR = os.environ.get("VC_WERROR") == "1"
 
 # Never -ffast-math: loading such a library changes the whole process's floating point.
@@ -31,7 +33,14 @@ COMMON = [
     "-pthread",
     *(["-O1", "-g", "-UNDEBUG"] if DEBUG or SANITIZE else ["-O3", "-g0", "-DNDEBUG"]),
 ]
-WARNINGS = ["-Wall", "-Wextra", "-Wundef", "-Wvla", "-Wconversion", *(["-Werror"] if WERROR else [])]
+WARNINGS = [
+    "-Wall",
+    "-Wextra",
+    "-Wundef",
+    "-Wvla",
+    "-Wconversion",
+    *(["-Werror"] if WERROR else []),
+]
 SANITIZE_FLAGS = [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"] if SANITIZE else []
 
 LEVEL_FLAGS = {
@@ -56,6 +65,7 @@ def machine() -> str:
 
 
 HEADERS = sorted(glob.glob("csrc/**/*.h", recursive=True))
+C_SOURCES = sorted(glob.glob("csrc/**/*.c", recursive=True))
 IS_LINUX = sys.platform.startswith("linux")
 # The engine's threads need epoll, eventfd and timerfd; the units build everywhere.
 LINUX_ONLY_SOURCES = {"csrc/engine/vc_shard.c"}
@@ -98,7 +108,8 @@ def extensions() -> list[Extension]:
             extra_compile_args=[*COMMON, *SANITIZE_FLAGS, "-Wno-unused-function"],
             extra_link_args=["-pthread", *SANITIZE_FLAGS],
             libraries=["m"],
-            depends=HEADERS + sorted(glob.glob("voicecore/media/*.pxd")),
+            # The C sources too: distutils links again only if a dependency is newer.
+            depends=HEADERS + C_SOURCES + sorted(glob.glob("voicecore/media/*.pxd")),
         )
         for path in paths
         if IS_LINUX or path not in LINUX_ONLY_EXTENSIONS
@@ -114,8 +125,10 @@ class BuildExt(build_ext):
 
 
 setup(
-    libraries=libraries(),
-    ext_modules=cythonize(
+    libraries=[] if PURE else libraries(),
+    ext_modules=[]
+    if PURE
+    else cythonize(
         extensions(),
         language_level=3,
         compiler_directives={
