@@ -1,6 +1,7 @@
 /* vc_g711: ITU-T G.711 µ-law (PCMU) and A-law (PCMA). Stateless; any thread.
- * Encode takes s16 (the 14-bit µ-law and 13-bit A-law grids are reached by the recommendation's
- * rounding); decode gives s16. In and out must not overlap. */
+ * Encode takes s16 and first drops to the 14-bit (µ-law) and 13-bit (A-law) integers of the
+ * recommendation by flooring, as the widespread implementations do; decode gives s16.
+ * Bit-exact at every optimization level. In and out must not overlap. */
 #ifndef VC_G711_H
 #define VC_G711_H
 

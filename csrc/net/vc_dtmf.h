@@ -8,8 +8,8 @@
 #define VC_DTMF_PAYLOAD_BYTES 4
 
 typedef struct vc_dtmf_event {
-    uint8_t event;      /* 0..15: 0-9 * # A-D; others are other telephone events */
-    uint8_t end;        /* 1 on the (three times sent) last packet */
+    uint8_t event;       /* 0..15: 0-9 * # A-D; others are other telephone events */
+    uint8_t end;         /* 1 on the (three times sent) last packet */
     uint8_t volume_dbm0; /* 0..63: the level below 0 dBm0, sign dropped */
     uint16_t duration_samples;
 } vc_dtmf_event;
@@ -24,10 +24,11 @@ char vc_dtmf_digit_of(int event);
 
 /* Receiver: plain struct, all zero at the start. */
 typedef struct vc_dtmf_receiver {
-    int active;
+    int active;         /* 1 from a digit's first packet to its end packet */
     uint32_t timestamp; /* names the event: all packets of one event share it */
     uint32_t ssrc;
-    int reported;
+    int reported;  /* 1 once any digit was reported: timestamp, ssrc and event are set */
+    uint8_t event; /* of the newest digit */
 } vc_dtmf_receiver;
 
 /* Feeds one telephone-event packet. VC_OK and *digit set when a new digit is known (on its first
@@ -41,16 +42,17 @@ typedef struct vc_dtmf_sender {
     int active;
     uint8_t event;
     uint8_t ends_sent;
-    uint32_t timestamp;         /* of the event's start, used by all of its packets */
-    uint32_t duration_samples;  /* so far */
+    uint32_t timestamp;        /* of the event's start, used by all of its packets */
+    uint32_t duration_samples; /* so far */
     uint32_t total_samples;
 } vc_dtmf_sender;
 
-/* total_samples: tone length at the RTP clock, 320..8000 at 8 kHz. VC_E_RANGE for a bad digit. */
+/* total_samples: tone length at the RTP clock, 1..65535 (320..8000 is usual at 8 kHz).
+ * VC_E_RANGE for a bad digit or length. */
 VC_CHECKED vc_status vc_dtmf_sender_start(vc_dtmf_sender *sender, char digit, uint32_t timestamp,
                                           uint32_t total_samples);
 /* The next packet's payload and marker; VC_NEED_MORE when the digit (with its three end packets)
- * is done. step_samples: RTP clock ticks in 20 ms. */
+ * is done. step_samples: RTP clock ticks in 20 ms. The last three packets carry the end bit. */
 VC_RT vc_status vc_dtmf_sender_next(vc_dtmf_sender *sender, uint32_t step_samples,
                                     uint8_t payload[VC_DTMF_PAYLOAD_BYTES], int *marker);
 

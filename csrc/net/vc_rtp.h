@@ -6,7 +6,7 @@
 #include "base/vc_base.h"
 
 #define VC_RTP_HEADER_BYTES 12
-#define VC_RTP_MAX_CSRC 15
+#define VC_RTP_MAX_CSRC     15
 
 enum { VC_RTP_PT_PCMU = 0, VC_RTP_PT_PCMA = 8, VC_RTP_PT_CN = 13 };
 

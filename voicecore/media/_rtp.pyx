@@ -1,0 +1,264 @@
+"""RTP packets and RFC 4733 telephone events."""
+
+from cpython.buffer cimport PyBuffer_Release
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t
+
+cimport cython
+
+from voicecore.media._common cimport check, get_bytes
+from voicecore.media.c_base cimport VC_OK, vc_status
+from voicecore.media.c_net cimport (
+    VC_DTMF_PAYLOAD_BYTES,
+    VC_RTP_HEADER_BYTES,
+    VC_RTP_MAX_CSRC,
+    vc_dtmf_build,
+    vc_dtmf_digit_of,
+    vc_dtmf_event,
+    vc_dtmf_event_of,
+    vc_dtmf_parse,
+    vc_rtp_build,
+    vc_rtp_packet,
+    vc_rtp_parse,
+)
+
+from voicecore import errors as _errors  # used by the inline functions of _common.pxd
+from voicecore.errors import ConfigError, PacketError
+
+
+cdef inline unsigned long in_range(object value, unsigned long highest, str name) except? 0xdead:
+    cdef object number
+    try:
+        number = int(value)
+        if number == value and 0 <= number <= highest:
+            return number
+    except (TypeError, ValueError):
+        pass
+    raise ConfigError(f"{name} is {value!r}; use an integer from 0 to {highest}")
+
+
+cdef bytes copy_of(object source, str name):
+    """Bytes as they are, any other contiguous buffer copied."""
+    if type(source) is bytes:
+        return source
+    cdef Py_buffer view
+    get_bytes(source, &view)
+    try:
+        return PyBytes_FromStringAndSize(<const char *>view.buf, view.len)
+    finally:
+        PyBuffer_Release(&view)
+
+
+@cython.freelist(64)
+cdef class RtpPacket:
+    """One RTP packet (RFC 3550); immutable.
+
+    payload: bytes (padding removed); payload_type: 0..127; sequence: 0..65535; timestamp, ssrc:
+    0..2**32 - 1; csrc: up to 15 such numbers; extension_profile: None or 0..65535, with its data
+    (a multiple of 4 bytes) in extension. Values out of range raise ConfigError.
+
+    ``RtpPacket.parse(data)`` raises PacketError for data that is no RTP packet;
+    ``bytes(packet)`` builds one, without padding.
+
+    >>> RtpPacket.parse(bytes(RtpPacket(b"\\xff" * 160, sequence=7))).sequence
+    7
+    """
+
+    cdef vc_rtp_packet _packet
+    cdef readonly bytes payload
+    cdef readonly bytes extension
+
+    def __init__(self, payload=b"", *, payload_type=0, sequence=0, timestamp=0, ssrc=0,
+                 marker=False, csrc=(), extension_profile=None, extension=b""):
+        cdef vc_rtp_packet *packet = &self._packet
+        packet.payload_type = <uint8_t>in_range(payload_type, 127, "payload_type")
+        packet.sequence = <unsigned short>in_range(sequence, 0xffff, "sequence")
+        packet.timestamp = <unsigned int>in_range(timestamp, 0xffffffff, "timestamp")
+        packet.ssrc = <unsigned int>in_range(ssrc, 0xffffffff, "ssrc")
+        packet.marker = 1 if marker else 0
+        sources = tuple(csrc)
+        if len(sources) > VC_RTP_MAX_CSRC:
+            raise ConfigError(f"{len(sources)} CSRCs; RTP has room for {VC_RTP_MAX_CSRC}")
+        packet.csrc_count = <uint8_t>len(sources)
+        cdef int i
+        for i in range(packet.csrc_count):
+            packet.csrc[i] = <unsigned int>in_range(sources[i], 0xffffffff, "csrc")
+        self.extension = copy_of(extension, "extension")
+        if extension_profile is not None:
+            packet.extension_profile = <unsigned short>in_range(
+                extension_profile, 0xffff, "extension_profile")
+            packet.has_extension = 1
+            if len(self.extension) % 4 or len(self.extension) > 4 * 0xffff:
+                raise ConfigError(
+                    f"an extension of {len(self.extension)} bytes; "
+                    "use a multiple of 4, at most 262140")
+        elif self.extension:
+            raise ConfigError("extension data needs an extension_profile")
+        self.payload = copy_of(payload, "payload")
+        self._point()
+
+    cdef void _point(self):
+        """Lets the C view of the packet point into this object's bytes."""
+        self._packet.payload = <const uint8_t *>PyBytes_AS_STRING(self.payload)
+        self._packet.payload_bytes = <size_t>PyBytes_GET_SIZE(self.payload)
+        self._packet.extension = <const uint8_t *>PyBytes_AS_STRING(self.extension)
+        self._packet.extension_bytes = <size_t>PyBytes_GET_SIZE(self.extension)
+
+    @staticmethod
+    def parse(data):
+        """The packet in data (any contiguous buffer); PacketError if it is no RTP packet."""
+        cdef RtpPacket self = RtpPacket.__new__(RtpPacket)
+        cdef vc_rtp_packet *packet = &self._packet
+        cdef Py_buffer view
+        cdef vc_status status
+        get_bytes(data, &view)
+        try:
+            status = vc_rtp_parse(<const uint8_t *>view.buf, <size_t>view.len, packet)
+            if status != VC_OK:
+                raise PacketError(
+                    f"{view.len} bytes are no RTP packet: they are truncated, not of version 2, "
+                    "or padded beyond their length; drop them")
+            self.payload = PyBytes_FromStringAndSize(
+                <const char *>packet.payload, <Py_ssize_t>packet.payload_bytes)
+            self.extension = b"" if packet.extension_bytes == 0 else PyBytes_FromStringAndSize(
+                <const char *>packet.extension, <Py_ssize_t>packet.extension_bytes)
+        finally:
+            PyBuffer_Release(&view)
+        self._point()
+        return self
+
+    @property
+    def payload_type(self):
+        return self._packet.payload_type
+
+    @property
+    def marker(self):
+        return self._packet.marker != 0
+
+    @property
+    def sequence(self):
+        return self._packet.sequence
+
+    @property
+    def timestamp(self):
+        return self._packet.timestamp
+
+    @property
+    def ssrc(self):
+        return self._packet.ssrc
+
+    @property
+    def csrc(self):
+        return tuple([self._packet.csrc[i] for i in range(self._packet.csrc_count)])
+
+    @property
+    def extension_profile(self):
+        return self._packet.extension_profile if self._packet.has_extension else None
+
+    def build(self):
+        """The packet as bytes; the same as bytes(packet)."""
+        cdef size_t n = (VC_RTP_HEADER_BYTES + 4 + 4 * <size_t>self._packet.csrc_count
+                         + self._packet.extension_bytes + self._packet.payload_bytes)
+        if not self._packet.has_extension:
+            n -= 4
+        out = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>n)
+        check(vc_rtp_build(&self._packet, <uint8_t *>PyBytes_AS_STRING(out), &n),
+              "RtpPacket.build")
+        return out
+
+    def __bytes__(self):
+        return self.build()
+
+    def __eq__(self, other):
+        return isinstance(other, RtpPacket) and self.build() == (<RtpPacket>other).build()
+
+    def __hash__(self):
+        return hash(self.build())
+
+    def __repr__(self):
+        return (f"RtpPacket(payload_type={self.payload_type}, sequence={self.sequence}, "
+                f"timestamp={self.timestamp}, ssrc={self.ssrc}, marker={self.marker}, "
+                f"payload={len(self.payload)} bytes)")
+
+
+cdef class DtmfEvent:
+    """One telephone-event payload (RFC 4733); immutable.
+
+    event: "0".."9", "*", "#", "A".."D", or a number 0..255; end: True on the last packets of an
+    event; volume_dbm0: 0..63, the level below 0 dBm0; duration_samples: 0..65535 so far.
+    Values out of range raise ConfigError.
+
+    >>> bytes(DtmfEvent("5", duration_samples=160)).hex()
+    '050a00a0'
+    """
+
+    cdef vc_dtmf_event _event
+
+    def __init__(self, event, *, end=False, volume_dbm0=10, duration_samples=0):
+        cdef int number
+        if isinstance(event, str):
+            number = vc_dtmf_event_of(ord(event)) if len(event) == 1 and event.isascii() else -1
+            if number < 0:
+                raise ConfigError(f"{event!r} is no DTMF digit; use one of 0123456789*#ABCD")
+            self._event.event = <uint8_t>number
+        else:
+            self._event.event = <uint8_t>in_range(event, 255, "event")
+        self._event.end = 1 if end else 0
+        self._event.volume_dbm0 = <uint8_t>in_range(volume_dbm0, 63, "volume_dbm0")
+        self._event.duration_samples = <unsigned short>in_range(
+            duration_samples, 0xffff, "duration_samples")
+
+    @staticmethod
+    def parse(payload):
+        """The event in an RTP payload; PacketError if it is shorter than 4 bytes."""
+        cdef DtmfEvent self = DtmfEvent.__new__(DtmfEvent)
+        cdef Py_buffer view
+        get_bytes(payload, &view)
+        cdef Py_ssize_t n = view.len
+        cdef vc_status status = vc_dtmf_parse(<const uint8_t *>view.buf, <size_t>n, &self._event)
+        PyBuffer_Release(&view)
+        if status != VC_OK:
+            raise PacketError(f"{n} bytes are no telephone event: it has {VC_DTMF_PAYLOAD_BYTES}")
+        return self
+
+    @property
+    def event(self):
+        return self._event.event
+
+    @property
+    def digit(self):
+        """The digit, or None for an event that is none."""
+        cdef char digit = vc_dtmf_digit_of(self._event.event)
+        return chr(digit) if digit else None
+
+    @property
+    def end(self):
+        return self._event.end != 0
+
+    @property
+    def volume_dbm0(self):
+        return self._event.volume_dbm0
+
+    @property
+    def duration_samples(self):
+        return self._event.duration_samples
+
+    def build(self):
+        """The payload as 4 bytes; the same as bytes(event)."""
+        out = PyBytes_FromStringAndSize(NULL, VC_DTMF_PAYLOAD_BYTES)
+        check(vc_dtmf_build(&self._event, <uint8_t *>PyBytes_AS_STRING(out)), "DtmfEvent.build")
+        return out
+
+    def __bytes__(self):
+        return self.build()
+
+    def __eq__(self, other):
+        return isinstance(other, DtmfEvent) and self.build() == (<DtmfEvent>other).build()
+
+    def __hash__(self):
+        return hash(self.build())
+
+    def __repr__(self):
+        name = self.digit if self.digit is not None else self.event
+        return (f"DtmfEvent({name!r}, end={self.end}, volume_dbm0={self.volume_dbm0}, "
+                f"duration_samples={self.duration_samples})")
