@@ -36,14 +36,16 @@ VC_RT size_t vc_resample_max_output(const vc_resample *resampler, size_t n_in);
 double vc_resample_delay_samples(const vc_resample *resampler);
 
 /* *n_in: samples offered in, consumed out; *n_out: room in, samples written out. Partial progress
- * (a short output buffer) is not an error: call again with the rest. In and out must not overlap. */
+ * (a short output buffer) is not an error: call again with the rest. In and out must not overlap.
+ */
 VC_RT vc_status vc_resample_process_s16(vc_resample *resampler, const int16_t *in, size_t *n_in,
                                         int16_t *out, size_t *n_out);
 VC_RT vc_status vc_resample_process_f32(vc_resample *resampler, const float *in, size_t *n_in,
                                         float *out, size_t *n_out);
 
 /* The tail: feeds as many zeros as the filter delay is long, so that every input sample's energy
- * has come out. *n_out as above. The state is as after reset then. */
+ * has come out: output[delay..] covers the whole input. *n_out as above; once all is out the state
+ * is as after reset. Nothing fed, nothing flushed. */
 VC_RT vc_status vc_resample_flush_s16(vc_resample *resampler, int16_t *out, size_t *n_out);
 VC_RT vc_status vc_resample_flush_f32(vc_resample *resampler, float *out, size_t *n_out);
 /* Samples that a flush writes now. */

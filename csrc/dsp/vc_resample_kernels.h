@@ -1,0 +1,34 @@
+/* vc_resample_kernels: the inner loops of vc_resample, one table per CPU level (internal).
+ *
+ * "Columns": the input dealt out in turn to m streams, so that stream r holds x[q * m + r] at q,
+ * and the outputs of one phase are consecutive in q. Streams are `stride` floats apart. */
+#ifndef VC_RESAMPLE_KERNELS_H
+#define VC_RESAMPLE_KERNELS_H
+
+#include "base/vc_base.h"
+
+/* Widest vector of any level, in floats: buffers are padded to it. */
+#define VC_RESAMPLE_PAD 16
+
+typedef struct vc_resample_kernels {
+    /* y[q] = sum of taps[k] * x[offsets[k] + q] for q in 0..n-1, summed in the order of k.
+     * n is a multiple of VC_RESAMPLE_PAD. */
+    void (*columns)(const float *x, const int32_t *offsets, const float *taps, size_t n_taps,
+                    float *y, size_t n);
+    /* y[i] = dot product of n_taps (a multiple of VC_RESAMPLE_PAD) with x from starts[i] on. */
+    void (*dots)(const float *x, const float *taps, size_t n_taps, const int32_t *starts,
+                 const int32_t *phases, float *y, size_t n);
+    /* Deals n groups of m samples out to m streams. */
+    void (*deal_s16)(const int16_t *in, size_t n, float *streams, size_t stride, size_t m);
+    void (*deal_f32)(const float *in, size_t n, float *streams, size_t stride, size_t m);
+    /* Gathers n groups of one sample of each of m streams. */
+    void (*gather_s16)(const float *streams, size_t stride, size_t m, int16_t *out, size_t n);
+    void (*gather_f32)(const float *streams, size_t stride, size_t m, float *out, size_t n);
+} vc_resample_kernels;
+
+extern const vc_resample_kernels vc_resample_kernels_c;
+extern const vc_resample_kernels vc_resample_kernels_avx2;
+extern const vc_resample_kernels vc_resample_kernels_avx512;
+extern const vc_resample_kernels vc_resample_kernels_neon;
+
+#endif

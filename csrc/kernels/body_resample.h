@@ -1,0 +1,102 @@
+/* body_resample: the kernels of vc_resample_kernels.h. The including file defines
+ * VC_RESAMPLE_TABLE, the name of the table of its level. */
+#include "dsp/vc_resample_kernels.h"
+#include "kernels/body_convert.h"
+#include "kernels/vc_lanes.h"
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* `wide` vectors of outputs at once hide the latency of the multiply-add chain. Every output sums
+ * its taps in the same order at any width, so slicing cannot change it. */
+ALWAYS_INLINE void columns_of(const float *x, const int32_t *offsets, const float *taps,
+                              size_t n_taps, float *y, const int wide)
+{
+    vc_lanes sums[10];
+    for (int v = 0; v < wide; v++) sums[v] = vc_lanes_zero();
+    for (size_t k = 0; k < n_taps; k++) {
+        const float *from = x + offsets[k];
+        vc_lanes tap = vc_lanes_fill(taps[k]);
+        for (int v = 0; v < wide; v++)
+            sums[v] = vc_lanes_madd(tap, vc_lanes_load(from + v * VC_LANES), sums[v]);
+    }
+    for (int v = 0; v < wide; v++) vc_lanes_store(y + v * VC_LANES, sums[v]);
+}
+
+static void columns(const float *x, const int32_t *offsets, const float *taps, size_t n_taps,
+                    float *y, size_t n)
+{
+    size_t q = 0;
+    for (; q + 10 * VC_LANES <= n; q += 10 * VC_LANES)
+        columns_of(x + q, offsets, taps, n_taps, y + q, 10);
+    for (; q + 5 * VC_LANES <= n; q += 5 * VC_LANES)
+        columns_of(x + q, offsets, taps, n_taps, y + q, 5);
+    for (; q < n; q += VC_LANES) columns_of(x + q, offsets, taps, n_taps, y + q, 1);
+}
+
+/* 16 partial sums at every level; they are added up in the order of the level's reduction. */
+static void dots(const float *x, const float *taps, size_t n_taps, const int32_t *starts,
+                 const int32_t *phases, float *y, size_t n)
+{
+    enum { WIDE = VC_RESAMPLE_PAD / VC_LANES };
+    for (size_t i = 0; i < n; i++) {
+        const float *from = x + starts[i];
+        const float *with = taps + (size_t)phases[i] * n_taps;
+        vc_lanes sums[WIDE];
+        for (int v = 0; v < WIDE; v++) sums[v] = vc_lanes_zero();
+        for (size_t k = 0; k < n_taps; k += VC_RESAMPLE_PAD)
+            for (int v = 0; v < WIDE; v++)
+                sums[v] = vc_lanes_madd(vc_lanes_load(with + k + v * VC_LANES),
+                                        vc_lanes_load(from + k + v * VC_LANES), sums[v]);
+        for (int v = 1; v < WIDE; v++) sums[0] = vc_lanes_add(sums[0], sums[v]);
+        y[i] = vc_lanes_sum(sums[0]);
+    }
+}
+
+/* The stream count is a constant in each copy, so the compiler can vectorize the strided access. */
+#define EACH_COUNT(m, work)                                                                        \
+    switch (m) {                                                                                   \
+    case 1: work(1); break;                                                                        \
+    case 2: work(2); break;                                                                        \
+    case 3: work(3); break;                                                                        \
+    case 4: work(4); break;                                                                        \
+    case 6: work(6); break;                                                                        \
+    default: work(m); break;                                                                       \
+    }
+
+#define DEAL(name, type, convert)                                                                  \
+    ALWAYS_INLINE void name##_of(const type *restrict in, size_t n, float *restrict streams,       \
+                                 size_t stride, const size_t m)                                    \
+    {                                                                                              \
+        for (size_t q = 0; q < n; q++)                                                             \
+            for (size_t r = 0; r < m; r++) streams[r * stride + q] = convert(in[q * m + r]);       \
+    }                                                                                              \
+    static void name(const type *in, size_t n, float *streams, size_t stride, size_t m)            \
+    {                                                                                              \
+        EACH_COUNT(m, name##_WORK)                                                                 \
+    }
+
+#define GATHER(name, type, convert)                                                                \
+    ALWAYS_INLINE void name##_of(const float *restrict streams, size_t stride, const size_t m,     \
+                                 type *restrict out, size_t n)                                     \
+    {                                                                                              \
+        for (size_t q = 0; q < n; q++)                                                             \
+            for (size_t p = 0; p < m; p++) out[q * m + p] = convert(streams[p * stride + q]);      \
+    }                                                                                              \
+    static void name(const float *streams, size_t stride, size_t m, type *out, size_t n)           \
+    {                                                                                              \
+        EACH_COUNT(m, name##_WORK)                                                                 \
+    }
+
+#define deal_s16_WORK(m)   deal_s16_of(in, n, streams, stride, m)
+#define deal_f32_WORK(m)   deal_f32_of(in, n, streams, stride, m)
+#define gather_s16_WORK(m) gather_s16_of(streams, stride, m, out, n)
+#define gather_f32_WORK(m) gather_f32_of(streams, stride, m, out, n)
+#define AS_IS(sample)      (sample)
+
+DEAL(deal_s16, int16_t, vc_s16_to_f32)
+DEAL(deal_f32, float, AS_IS)
+GATHER(gather_s16, int16_t, vc_f32_to_s16)
+GATHER(gather_f32, float, AS_IS)
+
+const vc_resample_kernels VC_RESAMPLE_TABLE = {columns,  dots,       deal_s16,
+                                               deal_f32, gather_s16, gather_f32};

@@ -1,0 +1,85 @@
+/* vc_lanes: one vector of floats of the width of the CPU level that is compiled. Only for kernel
+ * bodies: the same body gives 4 lanes (C, NEON), 8 (AVX2) or 16 (AVX-512).
+ * vc_lanes_madd is fused where the level has FMA, multiply and add where it has not. */
+#ifndef VC_LANES_H
+#define VC_LANES_H
+
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#else
+#include <string.h>
+#endif
+
+#if defined(__AVX512F__)
+
+#define VC_LANES 16
+typedef __m512 vc_lanes;
+#define vc_lanes_zero()         _mm512_setzero_ps()
+#define vc_lanes_fill(value)    _mm512_set1_ps(value)
+#define vc_lanes_load(p)        _mm512_loadu_ps(p)
+#define vc_lanes_store(p, v)    _mm512_storeu_ps((p), (v))
+#define vc_lanes_add(a, b)      _mm512_add_ps((a), (b))
+#define vc_lanes_madd(a, b, to) _mm512_fmadd_ps((a), (b), (to))
+#define vc_lanes_sum(v)         _mm512_reduce_add_ps(v)
+
+#elif defined(__AVX2__)
+
+#define VC_LANES                8
+typedef __m256 vc_lanes;
+#define vc_lanes_zero()         _mm256_setzero_ps()
+#define vc_lanes_fill(value)    _mm256_set1_ps(value)
+#define vc_lanes_load(p)        _mm256_loadu_ps(p)
+#define vc_lanes_store(p, v)    _mm256_storeu_ps((p), (v))
+#define vc_lanes_add(a, b)      _mm256_add_ps((a), (b))
+#define vc_lanes_madd(a, b, to) _mm256_fmadd_ps((a), (b), (to))
+
+static inline float vc_lanes_sum(vc_lanes v)
+{
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+}
+
+#elif defined(__aarch64__)
+
+#define VC_LANES                4
+typedef float32x4_t vc_lanes;
+#define vc_lanes_zero()         vdupq_n_f32(0.0f)
+#define vc_lanes_fill(value)    vdupq_n_f32(value)
+#define vc_lanes_load(p)        vld1q_f32(p)
+#define vc_lanes_store(p, v)    vst1q_f32((p), (v))
+#define vc_lanes_add(a, b)      vaddq_f32((a), (b))
+#define vc_lanes_madd(a, b, to) vfmaq_f32((to), (a), (b))
+#define vc_lanes_sum(v)         vaddvq_f32(v)
+
+#else
+
+#define VC_LANES                4
+typedef float vc_lanes __attribute__((vector_size(16)));
+#define vc_lanes_zero()         ((vc_lanes){0.0f, 0.0f, 0.0f, 0.0f})
+#define vc_lanes_add(a, b)      ((a) + (b))
+#define vc_lanes_madd(a, b, to) ((to) + (a) * (b))
+#define vc_lanes_sum(v)         (((v)[0] + (v)[2]) + ((v)[1] + (v)[3]))
+
+static inline vc_lanes vc_lanes_fill(float value)
+{
+    return (vc_lanes){value, value, value, value};
+}
+
+static inline vc_lanes vc_lanes_load(const float *p)
+{
+    vc_lanes v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline void vc_lanes_store(float *p, vc_lanes v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+#endif
+
+#endif
