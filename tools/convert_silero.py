@@ -10,8 +10,8 @@ File format, all little-endian: 8 bytes "VCSILERO", then six uint32: version (1)
 of the DFT, channels that the first convolution reads, number of float32 that follow, CRC-32 of
 those; then the float32 in this order:
 
-    window            [dft]                  row 0 of the STFT basis; the other rows are checked to be
-                                             the DFT of this window and are not stored
+    window            [dft]                  row 0 of the STFT basis; the other rows are checked
+                                             to be the DFT of this window and are not stored
     conv1 weight,bias [128][dft/2+1][3]
     conv2 weight,bias [64][128][3]
     conv3 weight,bias [64][64][2]            tap 0 only ever meets padding

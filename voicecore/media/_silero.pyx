@@ -46,6 +46,7 @@ import os
 
 import numpy as np
 
+from voicecore import errors as _errors  # used by the inline functions of _common.pxd
 from voicecore.errors import (
     ClosedError,
     ConfigError,

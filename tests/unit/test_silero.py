@@ -1,0 +1,398 @@
+"""Silero VAD. Oracle: onnxruntime on the ONNX file of silero-vad 6.2.3, the same samples, one
+stream of 14 minutes a rate (a network that goes wrong may agree for a minute first). Bound: 1e-4
+in probability at every CPU level, and the same speech/no-speech decisions.
+"""
+
+from __future__ import annotations
+
+import array
+import importlib.util
+import shutil
+import threading
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import voicecore
+from tests import audio
+from voicecore import SileroVad, SileroVadBatch, errors
+from voicecore.media import _silero
+
+RATES_HZ = (8000, 16000)
+LEVELS = voicecore.cpu_levels()
+ROOT = Path(__file__).resolve().parents[2]
+MOST_DIFFERENCE = 1e-4
+
+Floats = npt.NDArray[np.float32]
+
+
+def onnx_file() -> Path:
+    package = audio.package_directory("silero_vad", "--no-deps silero-vad==6.2.3")
+    return package / "data" / "silero_vad.onnx"
+
+
+@cache
+def recording(rate_hz: int) -> Floats:
+    joined = np.concatenate([clip.samples for clip in audio.corpus(rate_hz)])
+    return audio.frozen(joined)
+
+
+@cache
+def reference(rate_hz: int) -> Floats:
+    """What onnxruntime says of the recording; the caller of the graph keeps context and state."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        str(onnx_file()), options, providers=["CPUExecutionProvider"]
+    )
+    window = rate_hz * 32 // 1000
+    samples = recording(rate_hz)
+    context = np.zeros((1, window // 8), np.float32)
+    state = np.zeros((2, 1, 128), np.float32)
+    rate = np.array(rate_hz, np.int64)
+    result = []
+    for start in range(0, len(samples) - window + 1, window):
+        block = samples[None, start : start + window]
+        feed = {"input": np.concatenate([context, block], axis=1), "state": state, "sr": rate}
+        probability, state = session.run(None, feed)
+        context = block[:, -context.shape[1] :]
+        result.append(probability[0, 0])
+    return np.array(result, np.float32)
+
+
+def decisions(probabilities: Floats, on: float = 0.5, off: float = 0.35) -> list[int]:
+    """Windows at which the decision changes, with the usual hysteresis."""
+    speaking, changes = False, []
+    for index, p in enumerate(probabilities):
+        if (p < off) if speaking else (p >= on):
+            speaking = not speaking
+            changes.append(index)
+    return changes
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_equals_onnxruntime(rate_hz: int, level: str) -> None:
+    samples, expected = recording(rate_hz), reference(rate_hz)
+    assert len(samples) >= 10 * 60 * rate_hz
+    vad = SileroVad(rate_hz, level=level)
+    assert vad.level == level
+    got = vad.process(samples)
+    assert got.dtype == np.float32
+    assert got.shape == expected.shape
+    worst = np.abs(got - expected).max()
+    assert worst <= MOST_DIFFERENCE, (
+        f"max |dp| {worst:.2e} at window {np.abs(got - expected).argmax()}"
+    )
+    assert decisions(got) == decisions(expected)
+    # The corpus must exercise both answers, or the comparison says little.
+    assert len(decisions(expected)) > 50
+    assert 0.1 < np.mean(expected > 0.5) < 0.9
+
+
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_hears_speech_and_not_music_noise_or_silence(rate_hz: int) -> None:
+    share = {}
+    for clip in audio.corpus(rate_hz):
+        share[clip.name] = float(np.mean(SileroVad(rate_hz).process(clip.samples) > 0.5))
+    assert min(share[name] for name in ("beckett", "two_cities", "endgame_nagg_nell")) > 0.4, share
+    assert max(share[name] for name in ("pink", "white", "hum", "silence")) < 0.02, share
+
+
+def test_int16_equals_float32() -> None:
+    samples = np.round(audio.speech("beckett", 16000) * 32768).astype(np.int16)
+    expected = SileroVad(16000).process(samples.astype(np.float32) / np.float32(32768))
+    assert expected.max() > 0.9
+    for form in (
+        samples,
+        samples.tobytes(),
+        bytearray(samples.tobytes()),
+        memoryview(samples.tobytes()),
+        array.array("h", samples.tobytes()),
+    ):
+        assert np.array_equal(SileroVad(16000).process(form), expected)
+
+
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_slicing_never_changes_the_result(rate_hz: int, data: st.DataObject) -> None:
+    samples = np.round(audio.speech("two_cities", rate_hz)[: 2 * rate_hz] * 32768).astype(np.int16)
+    cuts = data.draw(st.lists(st.integers(0, len(samples)), max_size=30).map(sorted))
+    as_float = data.draw(st.booleans())
+    whole = SileroVad(rate_hz)
+    expected = whole.process(samples)
+    vad = SileroVad(rate_hz)
+    window = vad.window_samples
+    parts = []
+    for start, end in zip([0, *cuts], [*cuts, len(samples)], strict=True):
+        block = samples[start:end]
+        parts.append(vad.process(block / np.float32(32768) if as_float else block))
+        assert sum(map(len, parts)) == end // window
+        assert vad.pending_samples == end % window
+    assert np.array_equal(np.concatenate(parts), expected)
+    assert vad.pending_samples == whole.pending_samples
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_batch_equals_single(rate_hz: int, level: str) -> None:
+    rng = np.random.default_rng(17)
+    streams, rounds = 9, 25
+    bank = SileroVadBatch(rate_hz, streams, level=level)
+    window = bank.window_samples
+    singles = [SileroVad(rate_hz, level=level) for _ in range(streams)]
+    source = audio.corpus(rate_hz)
+    for number in range(rounds):
+        x = np.stack([source[i].samples[number * window :][:window] for i in range(streams)])
+        if number % 3 == 0:
+            active = None
+            rows = np.arange(streams)
+        else:
+            rows = rng.permutation(streams)[: rng.integers(0, streams + 1)]
+            active, x = rows, x[rows]
+        if number % 5 == 4:
+            x = np.round(x * 32767).astype(np.int16)
+        got = bank.process(x, active=active)
+        expected = [singles[row].process(one)[0] for row, one in zip(rows, x, strict=True)]
+        assert got.dtype == np.float32
+        assert np.array_equal(got, np.array(expected, np.float32))
+
+
+def test_reset_equals_new() -> None:
+    samples = audio.speech("beckett", 8000)
+    vad = SileroVad(8000)
+    first = vad.process(samples)
+    vad.process(samples[:100])
+    vad.reset()
+    assert vad.pending_samples == 0
+    assert np.array_equal(vad.process(samples), first)
+
+    bank = SileroVadBatch(8000, 3)
+    x = np.stack([samples[16000:16256]] * 3)
+    fresh = bank.process(x)
+    bank.reset(1)
+    again = bank.process(x)
+    assert again[1] == fresh[1]
+    assert again[0] == again[2] != fresh[0]
+    bank.reset([0, 2])
+    x = x[:2]
+    assert np.array_equal(bank.process(x, active=[0, 2]), fresh[[0, 2]])
+    bank.reset()
+    assert np.array_equal(bank.process(x, active=[2, 1]), fresh[1:])
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_odd_samples(level: str) -> None:
+    """Not finite counts as 0; full-scale and absurd input stay finite, and the stream recovers."""
+    x = np.array(audio.speech("beckett", 16000))
+    rng = np.random.default_rng(23)
+    places = rng.choice(len(x), 2000, replace=False)
+    x[places] = 0
+    expected = SileroVad(16000, level=level).process(x)
+    x[places] = rng.choice(np.array([np.nan, np.inf, -np.inf], np.float32), len(places))
+    assert np.array_equal(SileroVad(16000, level=level).process(x), expected)
+
+    vad = SileroVad(16000, level=level)
+    square = np.where(np.arange(160_000) // 40 % 2, np.float32(1), np.float32(-1))
+    for scale in (1.0, 32768.0, 3e38):
+        p = vad.process(square * np.float32(scale))
+        assert np.all((p >= 0) & (p <= 1))
+    vad.process(np.zeros(16000, np.float32))
+    speech = vad.process(audio.speech("beckett", 16000))
+    assert abs(np.mean(speech > 0.5) - np.mean(expected > 0.5)) < 0.1
+
+
+BAD_SAMPLES = [
+    (np.zeros(512, np.float64), errors.DtypeError, "float64"),
+    (np.zeros(512, np.int32), errors.DtypeError, "int32"),
+    (np.zeros(512, ">i2"), errors.DtypeError, "int16"),
+    ([0.0] * 512, errors.DtypeError, "list"),
+    ("text", errors.DtypeError, "str"),
+    (None, errors.DtypeError, "NoneType"),
+    (np.zeros(1024, np.float32)[::2], errors.DtypeError, "contiguous"),
+    (bytes(1023), errors.LengthError, "even"),
+    (np.zeros((2, 512), np.float32), errors.LengthError, "mono"),
+    (np.zeros((2, 512), np.int16), errors.LengthError, "mono"),
+]
+
+
+@pytest.mark.parametrize(("samples", "error", "words"), BAD_SAMPLES)
+def test_bad_samples(samples: object, error: type[Exception], words: str) -> None:
+    vad = SileroVad(16000)
+    vad.process(np.zeros(700, np.float32))
+    with pytest.raises(error, match=words):
+        vad.process(samples)  # type: ignore[arg-type]
+    assert vad.pending_samples == 188  # nothing was taken, and the object still works
+    assert len(vad.process(np.zeros(324, np.int16))) == 1
+
+
+def test_bad_settings() -> None:
+    for rate_hz in (44100, 0, -16000, "16000", None, 16000.5):
+        with pytest.raises(errors.RateError, match="8000 or 16000"):
+            SileroVad(rate_hz)  # type: ignore[arg-type]
+    with pytest.raises(errors.ConfigError, match="CPU level"):
+        SileroVad(16000, level="sse9")
+    missing = "neon" if "neon" not in LEVELS else "avx2"
+    with pytest.raises(errors.CpuLevelError):
+        SileroVad(16000, level=missing)
+    for streams in (0, -1, 2.5, "3", None, 10**9):
+        with pytest.raises(errors.ConfigError, match="streams"):
+            SileroVadBatch(16000, streams)  # type: ignore[arg-type]
+
+
+BAD_BATCHES = [
+    (np.zeros((4, 512), np.float32), None, errors.LengthError),
+    (np.zeros((3, 256), np.float32), None, errors.LengthError),
+    (np.zeros(3 * 512, np.float32), None, errors.LengthError),
+    (np.zeros((3, 512, 1), np.float32), None, errors.LengthError),
+    (np.zeros((3, 512), np.float64), None, errors.DtypeError),
+    (np.zeros((3, 1024), np.float32)[:, ::2], None, errors.DtypeError),
+    (np.zeros((3, 512), np.float32), [0, 1], errors.LengthError),
+    (np.zeros((2, 512), np.float32), [0, 3], errors.ConfigError),
+    (np.zeros((2, 512), np.float32), [-1, 0], errors.ConfigError),
+    (np.zeros((2, 512), np.float32), [1, 1], errors.ConfigError),
+    (np.zeros((2, 512), np.float32), [0.0, 1.0], errors.DtypeError),
+    (np.zeros((2, 512), np.float32), np.array([True, False, True]), errors.DtypeError),
+    (np.zeros((1, 512), np.float32), 0, errors.DtypeError),
+]
+
+
+@pytest.mark.parametrize(("x", "active", "error"), BAD_BATCHES)
+def test_bad_batches(x: object, active: object, error: type[Exception]) -> None:
+    bank = SileroVadBatch(16000, 3)
+    with pytest.raises(error):
+        bank.process(x, active=active)  # type: ignore[arg-type]
+    assert bank.process(np.zeros((3, 512), np.float32)).shape == (3,)
+    assert bank.process(np.zeros((0, 512), np.float32), active=[]).shape == (0,)
+    with pytest.raises(errors.ConfigError):
+        bank.reset(3)
+    with pytest.raises(errors.DtypeError):
+        bank.reset("all")  # type: ignore[arg-type]
+
+
+def test_close() -> None:
+    for made, x in (
+        (SileroVad(16000), np.zeros(512, np.float32)),
+        (SileroVadBatch(16000, 1), np.zeros((1, 512), np.float32)),
+    ):
+        with made as used:
+            assert len(used.process(x)) == 1
+        made.close()
+        with pytest.raises(errors.ClosedError, match="make a new one"):
+            made.process(x)
+        with pytest.raises(errors.ClosedError):
+            made.reset()
+        assert made.rate_hz == 16000
+
+
+def test_two_threads_at_once() -> None:
+    """The other thread is inside the C call for about 0.3 s; this one must meet it there."""
+    vad = SileroVad(16000, level="c")
+    long = np.zeros(10_000 * 512, np.int16)
+    long[::7] = 1000
+    inside = threading.Event()
+    results: list[Floats] = []
+
+    def work() -> None:
+        inside.set()
+        results.append(vad.process(long))
+
+    other = threading.Thread(target=work)
+    other.start()
+    inside.wait()
+    refused = 0
+    while other.is_alive() and not refused:
+        try:
+            vad.process(b"")
+        except errors.ConcurrentUseError as error:
+            assert "another thread" in str(error)  # noqa: PT017
+            refused += 1
+    with pytest.raises(errors.ConcurrentUseError):
+        vad.close()
+    other.join()
+    assert refused
+    assert len(results[0]) == 10_000
+    vad.close()
+
+
+def test_use_from_another_thread_during_a_batch_call() -> None:
+    """Deterministic: the second thread runs while the first converts its argument."""
+    bank = SileroVadBatch(16000, 2)
+    x = np.zeros((2, 512), np.float32)
+    caught: list[BaseException] = []
+
+    def intrude() -> None:
+        try:
+            bank.process(x)
+        except errors.ConcurrentUseError as error:
+            caught.append(error)
+
+    class Numbers:
+        def __array__(self, dtype: object = None, copy: object = None) -> npt.NDArray[np.int64]:
+            thread = threading.Thread(target=intrude)
+            thread.start()
+            thread.join()
+            return np.array([0, 1])
+
+    assert len(bank.process(x, active=Numbers())) == 2  # type: ignore[arg-type]
+    assert len(caught) == 1
+
+
+def test_one_model_for_all_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _silero.silero_model(16000) is _silero.silero_model(16000, voicecore.cpu_level())
+    assert _silero.silero_model(16000) is not _silero.silero_model(8000)
+    assert _silero.silero_model(8000).window_samples == 256
+    monkeypatch.setenv("VOICECORE_CPU", "c")
+    assert SileroVad(8000).level == "c"
+
+
+def test_missing_and_damaged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Path(_silero.__file__).parent / "data"
+    monkeypatch.setattr(_silero, "_WEIGHTS_DIR", str(tmp_path))
+    with pytest.raises(errors.MissingModelError, match="reinstall"):
+        _silero.SileroModel(16000)
+    content = (data / "silero_v6_16k.bin").read_bytes()
+    target = tmp_path / "silero_v6_16k.bin"
+    for damaged in (b"", content[:-4], content[:1000] + b"\xff" + content[1001:]):
+        target.write_bytes(damaged)
+        with pytest.raises(errors.DataError, match="reinstall"):
+            _silero.SileroModel(16000)
+    shutil.copy(data / "silero_v6_8k.bin", target)
+    with pytest.raises(errors.DataError):
+        _silero.SileroModel(16000)
+    target.write_bytes(content)
+    assert _silero.SileroModel(16000).rate_hz == 16000
+
+
+def converter() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "convert_silero", ROOT / "tools/convert_silero.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_converter_writes_the_stored_files_again(tmp_path: Path) -> None:
+    tool = converter()
+    written = tool.convert(onnx_file(), tmp_path)
+    stored = Path(_silero.__file__).parent / "data"
+    assert sorted(path.name for path in written) == ["silero_v6_16k.bin", "silero_v6_8k.bin"]
+    for path in written:
+        assert path.read_bytes() == (stored / path.name).read_bytes(), path.name
+    assert (stored / "SILERO_LICENSE").read_bytes() == tool.installed_license()
+
+    other = tmp_path / "other.onnx"
+    other.write_bytes(onnx_file().read_bytes()[:-1])
+    with pytest.raises(SystemExit, match="sha256"):
+        tool.convert(other, tmp_path)
