@@ -1,4 +1,4 @@
-"""Design the prototype low-pass of csrc/dsp/vc_resample.c and write csrc/tables/vc_resample_table.h.
+"""Design the low-pass of csrc/dsp/vc_resample.c and write csrc/tables/vc_resample_table.h.
 
     python tools/design_resampler.py            writes the header
     python tools/design_resampler.py --print    prints it

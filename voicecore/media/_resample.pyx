@@ -44,13 +44,21 @@ cnp.import_array()
 RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 # Below this the C call is shorter than about 5 us and keeping the GIL is cheaper.
-DEF NOGIL_SAMPLES = 4096
+cdef enum:
+    NOGIL_SAMPLES = 4096
+
+cdef struct Samples:
+    void *data
+    size_t count
+    char kind  # 'h' int16, 'f' float32
+    bint held  # the view is to be released
+    Py_buffer view
 
 
 cdef class Resampler:
     """Converts a mono stream from one sample rate to another.
 
-    Linear-phase FIR, 24 samples of the lower rate on either side; flat within 0.05 dB up to 0.858
+    Linear-phase FIR, 24 samples of the lower rate on either side: flat within 0.05 dB up to 0.858
     of the lower Nyquist frequency, -3 dB at 0.90, at least 90 dB down from 1.02 on. How the input
     is sliced never changes the output: after n input samples in all, floor(n * out_hz / in_hz)
     have come out, so 20 ms in gives 20 ms out.
@@ -112,26 +120,15 @@ cdef class Resampler:
             raise _errors.ClosedError("this Resampler is closed; make a new one")
         return 0
 
-    cdef int run(self, const Py_buffer *src, char kind, size_t n_in, void *dst,
-                 size_t *n_out) except -1:
+    cdef int run(self, const Samples *src, void *dst, size_t *n_out) except -1:
         """The one C call; the object is claimed."""
         cdef vc_status status
-        if kind == c'f':
-            if n_in < NOGIL_SAMPLES:
-                status = vc_resample_process_f32(
-                    self.handle, <const float *>src.buf, &n_in, <float *>dst, n_out)
-            else:
-                with nogil:
-                    status = vc_resample_process_f32(
-                        self.handle, <const float *>src.buf, &n_in, <float *>dst, n_out)
+        cdef size_t n_in = src.count
+        if n_in < NOGIL_SAMPLES:
+            status = process_any(self.handle, src, &n_in, dst, n_out)
         else:
-            if n_in < NOGIL_SAMPLES:
-                status = vc_resample_process_s16(
-                    self.handle, <const int16_t *>src.buf, &n_in, <int16_t *>dst, n_out)
-            else:
-                with nogil:
-                    status = vc_resample_process_s16(
-                        self.handle, <const int16_t *>src.buf, &n_in, <int16_t *>dst, n_out)
+            with nogil:
+                status = process_any(self.handle, src, &n_in, dst, n_out)
         return check(status, "Resampler.process")
 
     def process(self, x):
@@ -140,58 +137,54 @@ cdef class Resampler:
         x: any number of samples, one dimension. int16 and float32 may alternate: the stream is one.
         Raises DtypeError, LengthError, ClosedError, ConcurrentUseError.
         """
-        cdef Py_buffer view
-        cdef size_t n_in
+        cdef Samples src
         cdef size_t n_out
         cdef cnp.npy_intp shape
-        cdef char kind = get_samples(x, &view, &n_in)
+        get_samples(x, &src)
         try:
             self.claim()
             try:
-                n_out = vc_resample_max_output(self.handle, n_in)
+                n_out = vc_resample_max_output(self.handle, src.count)
                 shape = <cnp.npy_intp>n_out
                 out = cnp.PyArray_SimpleNew(
-                    1, &shape, cnp.NPY_FLOAT32 if kind == c'f' else cnp.NPY_INT16)
-                self.run(&view, kind, n_in, cnp.PyArray_DATA(<cnp.ndarray>out), &n_out)
+                    1, &shape, cnp.NPY_FLOAT32 if src.kind == c'f' else cnp.NPY_INT16)
+                self.run(&src, cnp.PyArray_DATA(<cnp.ndarray>out), &n_out)
                 return out
             finally:
                 vc_guard_leave(&self.busy)
         finally:
-            PyBuffer_Release(&view)
+            release(&src)
 
     def process_into(self, src, dst):
         """Like process, into a writable buffer of the same sample type; returns the samples written.
 
         Raises BufferTooSmallError, and consumes nothing, if dst has too little room.
         """
-        cdef Py_buffer view
-        cdef Py_buffer room
-        cdef size_t n_in
-        cdef size_t n_out
+        cdef Samples given
+        cdef Samples room
         cdef size_t needed
-        cdef char kind = get_samples(src, &view, &n_in)
+        get_samples(src, &given)
         try:
-            get_room(dst, kind, &room, &n_out)
+            get_room(dst, given.kind, &room)
             try:
-                if (<char *>view.buf < <char *>room.buf + room.len
-                        and <char *>room.buf < <char *>view.buf + view.len):
+                if share_memory(&given, &room):
                     raise _errors.ConfigError(
                         "src and dst share memory; give dst a buffer of its own")
                 self.claim()
                 try:
-                    needed = vc_resample_max_output(self.handle, n_in)
-                    if needed > n_out:
+                    needed = vc_resample_max_output(self.handle, given.count)
+                    if needed > room.count:
                         raise _errors.BufferTooSmallError(
-                            f"{n_in} samples give {needed}, but dst has room for {n_out}; "
-                            "make dst larger")
-                    self.run(&view, kind, n_in, room.buf, &n_out)
-                    return n_out
+                            f"{given.count} samples give {needed}, but dst has room for "
+                            f"{room.count}; make dst larger")
+                    self.run(&given, room.data, &room.count)
+                    return room.count
                 finally:
                     vc_guard_leave(&self.busy)
             finally:
-                PyBuffer_Release(&room)
+                release(&room)
         finally:
-            PyBuffer_Release(&view)
+            release(&given)
 
     def flush(self, dtype=np.int16):
         """The end of the stream: what the delay still holds back. The object is as new then.
@@ -264,54 +257,86 @@ cdef class Resampler:
         return f"Resampler({self.in_hz}, {self.out_hz}, level={self.level!r})"
 
 
-cdef inline char get_samples(object source, Py_buffer *view, size_t *samples) except 0:
-    """int16 or float32 samples; returns 'h' or 'f'. The caller releases the view."""
-    # The usual case without a second look; everything else goes through the checks.
-    if PyObject_CheckBuffer(source):
-        try:
-            PyObject_GetBuffer(source, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
-        except (BufferError, ValueError):
-            raise _errors.DtypeError(
-                f"expected a contiguous buffer, got a strided {type(source).__name__}; "
-                "use numpy.ascontiguousarray(x)"
-            ) from None
-        if view.ndim == 1:
-            if buffer_kind(view) == c'h':
-                samples[0] = <size_t>view.len // 2
-                return c'h'
-            if buffer_kind(view) == c'f':
-                samples[0] = <size_t>view.len // 4
-                return c'f'
-        PyBuffer_Release(view)
+cdef inline vc_status process_any(vc_resample *handle, const Samples *src, size_t *n_in, void *dst,
+                                  size_t *n_out) noexcept nogil:
+    if src.kind == c'f':
+        return vc_resample_process_f32(
+            handle, <const float *>src.data, n_in, <float *>dst, n_out)
+    return vc_resample_process_s16(handle, <const int16_t *>src.data, n_in, <int16_t *>dst, n_out)
+
+
+cdef inline bint share_memory(const Samples *a, const Samples *b) noexcept:
+    cdef size_t size = 4 if a.kind == c'f' else 2
+    return (<char *>a.data < <char *>b.data + b.count * size
+            and <char *>b.data < <char *>a.data + a.count * size)
+
+
+cdef inline void release(Samples *samples) noexcept:
+    if samples.held:
+        PyBuffer_Release(&samples.view)
+
+
+cdef inline bint from_array(object source, Samples *to, bint writable) noexcept:
+    """The usual case, a plain int16 or float32 array, without the cost of a buffer export."""
+    if not cnp.PyArray_Check(source):
+        return False
+    cdef cnp.ndarray array = <cnp.ndarray>source
+    cdef int kind = cnp.PyArray_TYPE(array)
+    if kind != cnp.NPY_INT16 and kind != cnp.NPY_FLOAT32:
+        return False
+    if cnp.PyArray_NDIM(array) != 1 or not cnp.PyArray_ISCARRAY_RO(array):
+        return False
+    if writable and not cnp.PyArray_ISWRITEABLE(array):
+        return False
+    to.data = cnp.PyArray_DATA(array)
+    to.count = <size_t>cnp.PyArray_SIZE(array)
+    to.kind = c'f' if kind == cnp.NPY_FLOAT32 else c'h'
+    to.held = False
+    return True
+
+
+cdef inline int get_samples(object source, Samples *to) except -1:
+    """int16 or float32 samples; release them after use."""
+    if from_array(source, to, False):
+        return 0
+    flags = getattr(source, "flags", None)
+    if flags is not None and getattr(flags, "c_contiguous", True) is False:
+        raise _errors.DtypeError(
+            "expected contiguous samples, got a strided array; use numpy.ascontiguousarray(x)")
     if getattr(source, "dtype", None) == np.float32:
-        get_f32(source, view, samples)
-        return c'f'
-    get_s16(source, view, samples)
-    return c'h'
+        get_f32(source, &to.view, &to.count)
+        to.kind = c'f'
+    else:
+        get_s16(source, &to.view, &to.count)
+        to.kind = c'h'
+    to.data = to.view.buf
+    to.held = True
+    return 0
 
 
-cdef int get_room(object target, char kind, Py_buffer *view, size_t *samples) except -1:
-    """A writable buffer for samples of that kind. The caller releases the view."""
+cdef inline int get_room(object target, char kind, Samples *to) except -1:
+    """A writable buffer for samples of that kind; release it after use."""
+    if from_array(target, to, True) and to.kind == kind:
+        return 0
     try:
-        PyObject_GetBuffer(target, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
+        PyObject_GetBuffer(target, &to.view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
     except (TypeError, BufferError, ValueError):
         raise _errors.DtypeError(
             f"dst must be a writable contiguous buffer, got {type(target).__name__}"
         ) from None
-    cdef char found = buffer_kind(view)
-    cdef size_t size = 4 if kind == c'f' else 2
-    if view.ndim > 1:
-        PyBuffer_Release(view)
-        raise _errors.LengthError(f"dst has {view.ndim} dimensions; pass one")
+    cdef char found = buffer_kind(&to.view)
+    cdef int dimensions = to.view.ndim
+    to.data = to.view.buf
+    to.count = <size_t>to.view.len // (4 if kind == c'f' else 2)
+    to.kind = kind
+    to.held = True
+    if dimensions > 1:
+        release(to)
+        raise _errors.LengthError(f"dst has {dimensions} dimensions; pass one")
     if found != kind and not (kind == c'h' and found == c'B'):
-        PyBuffer_Release(view)
+        release(to)
         raise _errors.DtypeError(
             "dst must have the sample type of src: "
             + ("float32" if kind == c'f' else "int16 (or a bytearray)")
         )
-    samples[0] = <size_t>view.len // size
     return 0
-
-
-cdef extern from "Python.h":
-    int PyObject_CheckBuffer(object)
