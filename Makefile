@@ -104,16 +104,16 @@ lint: $(STAMPS)/extra-lint
 	fi
 
 bench: $(STAMPS)/build $(STAMPS)/extra-demo $(STAMPS)/extra-bench $(SILERO)
-	$(call say,benchmarks (ratios hold; absolute times are this machine\'s))
+	$(call say,benchmarks; the ratios travel and the times are of this machine)
 	@$(BIN)/python -m pytest $(or $(ARGS),bench) --timeout=1200
 
 wheel: $(STAMPS)/tools
-	$(call say,sdist, then the wheel from the sdist)
+	$(call say,sdist and from it the wheel)
 	@rm -rf dist build/wheel-test
 	@$(call quietly,VC_BUILD_JOBS=2 $(BIN)/python -m build --no-isolation .)
 	@ls -sh dist
 	$(call say,smoke test in a clean environment away from the sources)
-	@$(PYTHON) -m venv build/wheel-test
+	@$(BIN)/python -m venv build/wheel-test
 	@$(call quietly,build/wheel-test/bin/python -m pip --disable-pip-version-check install dist/*.whl)
 	@here=$$PWD; cd "$$(mktemp -d)" && "$$here/build/wheel-test/bin/python" -I "$$here/tools/smoke.py"
 
@@ -124,7 +124,7 @@ sanitize: $(STAMPS)/venv
 	@$(BIN)/python tools/native_tests.py --sanitize thread
 
 fuzz: $(STAMPS)/venv
-	$(call say,fuzzing, $(SECONDS_EACH) s each)
+	$(call say,fuzzing $(SECONDS_EACH) s each)
 	@$(BIN)/python tools/fuzz.py --seconds $(SECONDS_EACH)
 
 clean:
