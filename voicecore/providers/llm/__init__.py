@@ -1,0 +1,1 @@
+"""Language models and dialogues: one file a vendor."""

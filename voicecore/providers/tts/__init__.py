@@ -1,0 +1,1 @@
+"""Text to speech: one file a vendor."""
