@@ -1,0 +1,42 @@
+/* vc_conceal: makes up audio where packets are missing, and joins real audio without clicks.
+ *
+ * A gap continues the last pitch period (2.5 to 15 ms; 15 ms if there is no clear pitch), at full
+ * level for 10 ms, then fading to silence within 60 ms. Real audio after it is faded in over 5 ms
+ * against the continued repetition. Audio that had no gap before it passes unchanged.
+ * No delay. What comes out does not depend on how the calls slice the samples.
+ * Every sample that is given out must pass through here once, in order. */
+#ifndef VC_CONCEAL_H
+#define VC_CONCEAL_H
+
+#include "base/vc_base.h"
+
+typedef struct vc_conceal vc_conceal;
+
+/* rate_hz: 8000..48000, a multiple of 50. VC_E_RATE otherwise. */
+VC_CHECKED vc_status vc_conceal_create(vc_conceal **out, int rate_hz,
+                                       const vc_allocator *allocator);
+void vc_conceal_destroy(vc_conceal *conceal);
+VC_RT void vc_conceal_reset(vc_conceal *conceal);
+
+/* Real audio, joined to what came before it in place. */
+VC_RT void vc_conceal_decoded(vc_conceal *conceal, int16_t *samples, size_t n);
+
+/* The next n made-up samples. */
+VC_RT void vc_conceal_fill(vc_conceal *conceal, int16_t *samples, size_t n);
+
+/* Silence: zeros, but for a ramp of 5 ms from the last sample. */
+VC_RT void vc_conceal_silence(vc_conceal *conceal, int16_t *samples, size_t n);
+
+/* The real audio that comes next does not continue what came last: join it as after a gap. */
+VC_RT void vc_conceal_cut(vc_conceal *conceal);
+
+/* How much audio vc_conceal_shorten looks at: 20 ms and the longest pitch period. */
+VC_RT size_t vc_conceal_shorten_samples(const vc_conceal *conceal);
+
+/* Turns 20 ms and one pitch period of `in` (vc_conceal_shorten_samples of them) into 20 ms of
+ * `out` by fading from one period to the next. Returns the number of samples removed; 0, with out
+ * unchanged, where that would be heard (no pitch and not quiet) and force is 0.
+ * Does not replace vc_conceal_decoded, which out goes through afterwards. */
+VC_RT size_t vc_conceal_shorten(vc_conceal *conceal, const int16_t *in, int16_t *out, int force);
+
+#endif
