@@ -2,7 +2,8 @@
  *
  * The plan is immutable after create and may be shared by threads; the caller brings scratch.
  * forward: n real samples -> n/2+1 complex bins (re, im interleaved, n + 2 floats), unscaled.
- * inverse: the way back, scaled by 1/n, so that inverse(forward(x)) = x.
+ * inverse: the way back, scaled by 1/n, so that inverse(forward(x)) = x. The imaginary parts of
+ * bins 0 and n/2 are zero in a real signal's transform; the inverse ignores them.
  */
 #ifndef VC_FFT_H
 #define VC_FFT_H

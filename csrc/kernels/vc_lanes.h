@@ -1,6 +1,7 @@
 /* vc_lanes: one vector of floats of the width of the CPU level that is compiled. Only for kernel
  * bodies: the same body gives 4 lanes (C, NEON), 8 (AVX2) or 16 (AVX-512).
- * vc_lanes_madd is fused where the level has FMA, multiply and add where it has not. */
+ * vc_lanes_madd (to + a b) and vc_lanes_nmadd (from - a b) are fused where the level has FMA,
+ * multiply and add where it has not. */
 #ifndef VC_LANES_H
 #define VC_LANES_H
 
@@ -16,24 +17,30 @@
 
 #define VC_LANES 16
 typedef __m512 vc_lanes;
-#define vc_lanes_zero()         _mm512_setzero_ps()
-#define vc_lanes_fill(value)    _mm512_set1_ps(value)
-#define vc_lanes_load(p)        _mm512_loadu_ps(p)
-#define vc_lanes_store(p, v)    _mm512_storeu_ps((p), (v))
-#define vc_lanes_add(a, b)      _mm512_add_ps((a), (b))
-#define vc_lanes_madd(a, b, to) _mm512_fmadd_ps((a), (b), (to))
-#define vc_lanes_sum(v)         _mm512_reduce_add_ps(v)
+#define vc_lanes_zero()            _mm512_setzero_ps()
+#define vc_lanes_fill(value)       _mm512_set1_ps(value)
+#define vc_lanes_load(p)           _mm512_loadu_ps(p)
+#define vc_lanes_store(p, v)       _mm512_storeu_ps((p), (v))
+#define vc_lanes_add(a, b)         _mm512_add_ps((a), (b))
+#define vc_lanes_sub(a, b)         _mm512_sub_ps((a), (b))
+#define vc_lanes_mul(a, b)         _mm512_mul_ps((a), (b))
+#define vc_lanes_madd(a, b, to)    _mm512_fmadd_ps((a), (b), (to))
+#define vc_lanes_nmadd(a, b, from) _mm512_fnmadd_ps((a), (b), (from))
+#define vc_lanes_sum(v)            _mm512_reduce_add_ps(v)
 
 #elif defined(__AVX2__)
 
-#define VC_LANES                8
+#define VC_LANES                   8
 typedef __m256 vc_lanes;
-#define vc_lanes_zero()         _mm256_setzero_ps()
-#define vc_lanes_fill(value)    _mm256_set1_ps(value)
-#define vc_lanes_load(p)        _mm256_loadu_ps(p)
-#define vc_lanes_store(p, v)    _mm256_storeu_ps((p), (v))
-#define vc_lanes_add(a, b)      _mm256_add_ps((a), (b))
-#define vc_lanes_madd(a, b, to) _mm256_fmadd_ps((a), (b), (to))
+#define vc_lanes_zero()            _mm256_setzero_ps()
+#define vc_lanes_fill(value)       _mm256_set1_ps(value)
+#define vc_lanes_load(p)           _mm256_loadu_ps(p)
+#define vc_lanes_store(p, v)       _mm256_storeu_ps((p), (v))
+#define vc_lanes_add(a, b)         _mm256_add_ps((a), (b))
+#define vc_lanes_sub(a, b)         _mm256_sub_ps((a), (b))
+#define vc_lanes_mul(a, b)         _mm256_mul_ps((a), (b))
+#define vc_lanes_madd(a, b, to)    _mm256_fmadd_ps((a), (b), (to))
+#define vc_lanes_nmadd(a, b, from) _mm256_fnmadd_ps((a), (b), (from))
 
 static inline float vc_lanes_sum(vc_lanes v)
 {
@@ -44,24 +51,30 @@ static inline float vc_lanes_sum(vc_lanes v)
 
 #elif defined(__aarch64__)
 
-#define VC_LANES                4
+#define VC_LANES                   4
 typedef float32x4_t vc_lanes;
-#define vc_lanes_zero()         vdupq_n_f32(0.0f)
-#define vc_lanes_fill(value)    vdupq_n_f32(value)
-#define vc_lanes_load(p)        vld1q_f32(p)
-#define vc_lanes_store(p, v)    vst1q_f32((p), (v))
-#define vc_lanes_add(a, b)      vaddq_f32((a), (b))
-#define vc_lanes_madd(a, b, to) vfmaq_f32((to), (a), (b))
-#define vc_lanes_sum(v)         vaddvq_f32(v)
+#define vc_lanes_zero()            vdupq_n_f32(0.0f)
+#define vc_lanes_fill(value)       vdupq_n_f32(value)
+#define vc_lanes_load(p)           vld1q_f32(p)
+#define vc_lanes_store(p, v)       vst1q_f32((p), (v))
+#define vc_lanes_add(a, b)         vaddq_f32((a), (b))
+#define vc_lanes_sub(a, b)         vsubq_f32((a), (b))
+#define vc_lanes_mul(a, b)         vmulq_f32((a), (b))
+#define vc_lanes_madd(a, b, to)    vfmaq_f32((to), (a), (b))
+#define vc_lanes_nmadd(a, b, from) vfmsq_f32((from), (a), (b))
+#define vc_lanes_sum(v)            vaddvq_f32(v)
 
 #else
 
-#define VC_LANES                4
+#define VC_LANES                   4
 typedef float vc_lanes __attribute__((vector_size(16)));
-#define vc_lanes_zero()         ((vc_lanes){0.0f, 0.0f, 0.0f, 0.0f})
-#define vc_lanes_add(a, b)      ((a) + (b))
-#define vc_lanes_madd(a, b, to) ((to) + (a) * (b))
-#define vc_lanes_sum(v)         (((v)[0] + (v)[2]) + ((v)[1] + (v)[3]))
+#define vc_lanes_zero()            ((vc_lanes){0.0f, 0.0f, 0.0f, 0.0f})
+#define vc_lanes_add(a, b)         ((a) + (b))
+#define vc_lanes_sub(a, b)         ((a) - (b))
+#define vc_lanes_mul(a, b)         ((a) * (b))
+#define vc_lanes_madd(a, b, to)    ((to) + (a) * (b))
+#define vc_lanes_nmadd(a, b, from) ((from) - (a) * (b))
+#define vc_lanes_sum(v)            (((v)[0] + (v)[2]) + ((v)[1] + (v)[3]))
 
 static inline vc_lanes vc_lanes_fill(float value)
 {

@@ -1,0 +1,148 @@
+/* vc_fft: real FFT by a complex one of half the length.
+ *
+ * The complex transform of rows * columns points is done in two passes ("four-step", Bailey 1990;
+ * Stockham's self-sorting radix-4 stages inside): transforms of length `rows` down all columns at
+ * once, a twiddle factor each, a transposition, transforms of length `columns` down all rows at
+ * once. All points that a stage combines are whole rows apart, so every inner loop runs over
+ * neighbours at any size, and the result comes in natural order. Twiddles are computed in double.
+ *
+ * Error: f32 rounding, signal to error above 130 dB (test_fft.c has the bound). Limits: real input,
+ * n = 64, 128, 256, 512, 1024. A level whose vectors are wider than the rows of a small n leaves
+ * that n to the next narrower one.
+ */
+#include "dsp/vc_fft.h"
+
+#include <math.h>
+
+#include "dsp/vc_fft_kernels.h"
+
+enum { MIN_SIZE = 64, MAX_SIZE = 1024 };
+
+struct vc_fft {
+    vc_fft_plan plan;
+    const vc_fft_kernels *kernels;
+    const vc_allocator *allocator;
+    float *tables;
+};
+
+static const vc_fft_kernels *kernels_of(vc_cpu_level level, size_t rows)
+{
+#if defined(__x86_64__)
+    if (level == VC_CPU_AVX512 && rows % vc_fft_kernels_avx512.lanes == 0)
+        return &vc_fft_kernels_avx512;
+    if (level >= VC_CPU_AVX2 && rows % vc_fft_kernels_avx2.lanes == 0) return &vc_fft_kernels_avx2;
+#elif defined(__aarch64__)
+    if (level == VC_CPU_NEON) return &vc_fft_kernels_neon;
+#else
+    (void)level, (void)rows;
+#endif
+    return &vc_fft_kernels_c;
+}
+
+static void turn(double *re, double *im, size_t step, size_t n)
+{
+    const double pi = 3.14159265358979323846;
+    double angle = -2.0 * pi * (double)(step % n) / (double)n;
+    *re = cos(angle);
+    *im = sin(angle);
+}
+
+/* The radix-4 stages' twiddles for one length; returns the floats written. */
+static size_t stage_turns(float *to, size_t length)
+{
+    size_t written = 0;
+    for (size_t left = length; left >= 4; left /= 4)
+        for (size_t p = 0; p < left / 4; p++)
+            for (size_t k = 1; k <= 3; k++) {
+                double re, im;
+                turn(&re, &im, p * k, left);
+                to[written++] = (float)re;
+                to[written++] = (float)im;
+            }
+    return written;
+}
+
+static void fill(vc_fft *fft, size_t n)
+{
+    vc_fft_plan *plan = &fft->plan;
+    float *middle_re = fft->tables, *middle_im = middle_re + plan->half;
+    float *real_re = middle_im + plan->half, *real_im = real_re + plan->half;
+    float *turns = real_im + plan->half;
+    double re, im;
+    for (size_t row = 0; row < plan->rows; row++)
+        for (size_t column = 0; column < plan->columns; column++) {
+            turn(&re, &im, row * column, plan->half);
+            middle_re[row * plan->columns + column] = (float)re;
+            middle_im[row * plan->columns + column] = (float)im;
+        }
+    for (size_t k = 0; k < plan->half; k++) {
+        turn(&re, &im, k, n);
+        real_re[k] = (float)(0.5 * re);
+        real_im[k] = (float)(0.5 * im);
+    }
+    plan->middle_re = middle_re;
+    plan->middle_im = middle_im;
+    plan->real_re = real_re;
+    plan->real_im = real_im;
+    plan->row_turns = turns;
+    plan->column_turns = turns + stage_turns(turns, plan->rows);
+    (void)stage_turns(turns + stage_turns(turns, plan->rows), plan->columns);
+}
+
+vc_status vc_fft_create(vc_fft **out, size_t n, vc_cpu_level cpu_level,
+                        const vc_allocator *allocator)
+{
+    if (!out) return VC_E_NULL;
+    *out = NULL;
+    if (n < MIN_SIZE || n > MAX_SIZE || (n & (n - 1))) return VC_E_RANGE;
+    vc_cpu_level level;
+    vc_status status = vc_cpu_resolve(cpu_level, &level);
+    if (status != VC_OK) return status;
+    vc_fft *fft = vc_allocate(allocator, sizeof *fft);
+    if (!fft) return VC_E_MEMORY;
+    fft->allocator = allocator;
+    fft->plan.half = n / 2;
+    size_t rows = 4;
+    while (rows * rows * 4 <= n / 2) rows *= 2;
+    fft->plan.rows = rows;
+    fft->plan.columns = n / 2 / rows;
+    fft->kernels = kernels_of(level, rows);
+    /* Four arrays of half, and the stages' 6 floats for each of less than length / 3 butterflies,
+     * at the most 32 points a pass. */
+    fft->tables = vc_allocate(allocator, (2 * n + 2 * 6 * 11) * sizeof *fft->tables);
+    if (!fft->tables) {
+        vc_fft_destroy(fft);
+        return VC_E_MEMORY;
+    }
+    fill(fft, n);
+    *out = fft;
+    return VC_OK;
+}
+
+void vc_fft_destroy(vc_fft *fft)
+{
+    if (!fft) return;
+    const vc_allocator *allocator = fft->allocator;
+    vc_release(allocator, fft->tables);
+    vc_release(allocator, fft);
+}
+
+size_t vc_fft_size(const vc_fft *fft)
+{
+    return 2 * fft->plan.half;
+}
+
+size_t vc_fft_scratch_floats(const vc_fft *fft)
+{
+    return 4 * fft->plan.half;
+}
+
+void vc_fft_forward(const vc_fft *fft, const float *in, float *bins, float *scratch)
+{
+    fft->kernels->forward(&fft->plan, in, bins, scratch);
+}
+
+void vc_fft_inverse(const vc_fft *fft, const float *bins, float *out, float *scratch)
+{
+    fft->kernels->inverse(&fft->plan, bins, out, scratch);
+}
