@@ -64,7 +64,8 @@ typedef enum vc_status {
 /* A short English phrase for a status; never NULL. */
 const char *vc_status_str(vc_status status);
 
-/* Where handles take their memory; NULL anywhere means malloc and free. */
+/* Where handles take their memory; NULL anywhere means malloc and free. An allocator must outlive
+ * the handles that were made with it. */
 typedef struct vc_allocator {
     void *(*alloc)(void *context, size_t bytes);
     void (*release)(void *context, void *memory);

@@ -14,6 +14,7 @@ from voicecore.media.c_base cimport (
 
 import os
 
+from voicecore import errors as _errors  # used by the inline functions of _common.pxd
 from voicecore.errors import ConfigError
 
 

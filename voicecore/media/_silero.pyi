@@ -5,7 +5,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-_Samples: TypeAlias = npt.NDArray[np.int16] | npt.NDArray[np.float32] | bytes | bytearray | memoryview
+_Samples: TypeAlias = (
+    npt.NDArray[np.int16] | npt.NDArray[np.float32] | bytes | bytearray | memoryview
+)
 _Float32: TypeAlias = npt.NDArray[np.float32]
 _Index: TypeAlias = Sequence[int] | npt.NDArray[np.integer[Any]]
 

@@ -37,7 +37,8 @@ class CallConfig:
         max_jitter_ms: most audio held back for reordering, 40..2000.
         rtp_timeout_ms: silence on the wire that is reported, 0 (never) or 100..600000.
         play_buffer_ms: room for queued agent audio, 100..60000.
-        receive_buffer_ms: room for received audio not yet read, 100..60000; the oldest goes first.
+        receive_buffer_ms: room for received audio not yet read, 100..60000; beyond it new audio is
+            dropped for the reader (not for the VAD) and counted.
         record_sent: keep what was sent for ``Call.read_sent`` (always on for pushed media).
     """
 
@@ -62,8 +63,8 @@ class CallConfig:
     loss_wait_ms: int = 60
     max_jitter_ms: int = 400
     rtp_timeout_ms: int = 5000
-    play_buffer_ms: int = 10_000
-    receive_buffer_ms: int = 10_000
+    play_buffer_ms: int = 5_000
+    receive_buffer_ms: int = 4_000
     record_sent: bool = False
 
     def __post_init__(self) -> None:

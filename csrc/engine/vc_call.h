@@ -1,0 +1,114 @@
+/* vc_call: the receive and the send path of one call; no thread, no socket, no clock.
+ *
+ * Receive: datagram -> RTP -> listen-mode jitter buffer -> receive timeline -> VAD windows and the
+ * queue for Python. Send: playout -> fade -> resample -> encode -> one RTP packet per 20 ms tick.
+ * The shard drives it with real time and sockets, the tests with a virtual clock: same results.
+ *
+ * Two threads: the producer (Python's loop) uses the functions marked so; all others belong to the
+ * media thread.
+ */
+#ifndef VC_CALL_H
+#define VC_CALL_H
+
+#include "engine/vc_event.h"
+#include "engine/vc_playout.h"
+#include "net/vc_jitter.h"
+#include "vad/vc_silero.h"
+
+/* Largest datagram that a tick builds: header and 20 ms of L16 at 16 kHz. */
+#define VC_CALL_MAX_PACKET_BYTES (VC_RTP_HEADER_BYTES + 640)
+#define VC_CALL_BLOCK_SAMPLES 160
+
+typedef struct vc_call vc_call;
+
+typedef struct vc_call_config {
+    uint32_t number;        /* goes into events */
+    vc_codec codec;         /* default PCMU */
+    int rate_hz;            /* 8000 or 16000 */
+    int play_hz;            /* rate of the agent's audio */
+    int pushed;             /* 1: the caller's audio comes from vc_call_push, none from RTP */
+    int record_sent;        /* 1: what is sent can be read back */
+    int payload_type;       /* 0..127 */
+    int dtmf_payload_type;  /* 96..127 */
+    uint32_t ssrc;
+    uint16_t first_sequence;
+    uint32_t first_timestamp;
+    float speech_threshold, silence_threshold;
+    int min_speech_ms, min_silence_ms;
+    int barge_in_min_speech_ms; /* 0: no native barge-in */
+    int fade_ms;
+    int loss_wait_ms, max_jitter_ms;
+    int rtp_timeout_ms;     /* 0: never */
+    int play_buffer_ms, receive_buffer_ms;
+    const vc_silero_model *model; /* for rate_hz; required; outlives the call */
+    vc_event_sink sink;           /* required */
+    const vc_allocator *allocator;
+} vc_call_config;
+
+/* Counters, in this order in the array that vc_call_get_stats fills. */
+typedef enum vc_call_stat {
+    VC_STAT_PACKETS_RECEIVED,  /* datagrams in, whatever they were */
+    VC_STAT_PACKETS_SENT,
+    VC_STAT_PACKETS_MALFORMED, /* no RTP, or a payload that does not fit the codec */
+    VC_STAT_PACKETS_UNKNOWN,   /* RTP with a payload type that was not agreed */
+    VC_STAT_PACKETS_STRANGE,   /* from an address that is not the caller's */
+    VC_STAT_LOST,
+    VC_STAT_LATE,
+    VC_STAT_DUPLICATE,
+    VC_STAT_REORDERED,
+    VC_STAT_RESETS,
+    VC_STAT_RECEIVED_SAMPLES,  /* length of the receive timeline */
+    VC_STAT_CONCEALED_SAMPLES,
+    VC_STAT_UNREAD_DROPPED_SAMPLES, /* received, but nobody read them in time */
+    VC_STAT_SENT_DROPPED_SAMPLES,   /* sent, but nobody read them back in time */
+    VC_STAT_UNDERRUNS,
+    VC_STAT_SEND_ERRORS,
+    VC_STAT_JITTER_US,
+    VC_STAT_COUNT
+} vc_call_stat;
+
+vc_call_config vc_call_config_default(void);
+VC_CHECKED vc_status vc_call_create(vc_call **out, const vc_call_config *config);
+void vc_call_destroy(vc_call *call);
+
+/* -- producer -- */
+vc_playout *vc_call_playout(vc_call *call);
+/* Caller audio of a pushed call, at rate_hz. *n: offered in, taken out; VC_FULL if not all. */
+VC_RT vc_status vc_call_push(vc_call *call, const int16_t *samples, size_t *n);
+/* Queues one digit. duration_ms 40..1000. VC_E_RANGE, VC_FULL if 64 digits wait. */
+VC_RT vc_status vc_call_send_dtmf(vc_call *call, char digit, int duration_ms);
+/* Received samples in order, up to *n (room in, samples out), a run without a hole; *first: the
+ * sample index of the first. VC_NEED_MORE when there are none. */
+VC_RT vc_status vc_call_read(vc_call *call, int16_t *samples, size_t *n, int64_t *first);
+/* What was sent, likewise. VC_E_STATE if the call does not record it. */
+VC_RT vc_status vc_call_read_sent(vc_call *call, int16_t *samples, size_t *n, int64_t *first);
+/* At least as many samples as the two reads above can give now. */
+VC_RT size_t vc_call_readable(const vc_call *call);
+VC_RT size_t vc_call_sent_readable(const vc_call *call);
+/* When received and sent sample 0 were on the wire; 0 if not yet. */
+VC_RT int64_t vc_call_received_start_ns(const vc_call *call);
+VC_RT int64_t vc_call_sent_start_ns(const vc_call *call);
+/* VC_STAT_COUNT numbers, as of the last tick. */
+VC_RT void vc_call_get_stats(const vc_call *call, uint64_t *stats);
+
+/* -- media thread -- */
+/* One datagram. VC_OK, or a positive outcome of the jitter buffer, or VC_IGNORED when it was
+ * counted and thrown away. */
+VC_RT vc_status vc_call_receive(vc_call *call, const uint8_t *bytes, size_t n, int64_t now_ns);
+/* Takes in what was pushed. */
+VC_RT void vc_call_take_pushed(vc_call *call, int64_t now_ns);
+/* Declares losses that are due. */
+VC_RT void vc_call_expire(vc_call *call, int64_t now_ns);
+
+/* A VAD window is complete: gives the stream and the window (valid until vc_call_judge). */
+VC_RT int vc_call_window(vc_call *call, vc_silero **vad, const float **window);
+/* The probability of that window: speech events and the barge-in gate. */
+VC_RT void vc_call_judge(vc_call *call, float probability, int64_t now_ns);
+
+/* The packet of this tick; whoever sends it counts it as VC_STAT_PACKETS_SENT. *n: room in (at least VC_CALL_MAX_PACKET_BYTES), bytes out; 0 bytes for
+ * a pushed call. */
+VC_RT vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, size_t *n);
+VC_RT void vc_call_count(vc_call *call, vc_call_stat stat, uint64_t more);
+VC_RT void vc_call_post(vc_call *call, vc_event_kind kind, int64_t now_ns);
+
+#endif

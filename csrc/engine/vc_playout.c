@@ -1,0 +1,338 @@
+/* vc_playout: see vc_playout.h.
+ *
+ * Audio, marks and controls travel in three single-producer rings. Controls (pause, resume, flush)
+ * are obeyed at the start of the next render whatever is queued; marks carry the position they
+ * belong to and wait until the cursor is there. A flush carries the queue position at which it was
+ * asked for, so that audio queued after it survives, however late the media thread sees it.
+ */
+#include "engine/vc_playout.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/vc_ring.h"
+#include "dsp/vc_gain.h"
+#include "dsp/vc_resample.h"
+
+enum { MAX_RATE_HZ = 48000, MAX_BLOCK = MAX_RATE_HZ / 50 + 1, MARKS = 1024, CONTROLS = 64 };
+
+typedef enum control_kind { PAUSE, RESUME, FLUSH } control_kind;
+typedef struct control {
+    control_kind kind;
+    int64_t position;
+} control;
+
+typedef struct mark {
+    int64_t position;
+    int64_t id;
+    int is_segment_end;
+} mark;
+
+struct vc_playout {
+    vc_playout_config config;
+    vc_ring *audio, *marks, *controls;
+    vc_resample *resampler;
+    size_t fade_samples;
+    _Atomic int room_wanted;
+    /* media thread only */
+    int paused;        /* the cursor is frozen */
+    int fade_out;      /* the next render begins with the fade of a pause */
+    int fade_in;       /* the next render begins with the fade of a resume */
+    int running;       /* the last render had agent audio: drained is reported at its end */
+    int resampler_idle; /* the resampler's memory is all silence */
+    int64_t segment_end; /* last segment end that the cursor has reached, or -1 */
+    uint64_t underruns;
+    int64_t in_total, out_total; /* through the resampler, for rates without whole 20 ms */
+    int16_t block[MAX_BLOCK];
+};
+
+vc_playout_config vc_playout_config_default(void)
+{
+    vc_playout_config config = {.play_hz = 24000, .rate_hz = 8000, .fade_ms = 5, .buffer_ms = 5000};
+    return config;
+}
+
+vc_status vc_playout_create(vc_playout **out, const vc_playout_config *config)
+{
+    if (!out || !config || !config->sink.post) return VC_E_NULL;
+    *out = NULL;
+    if (config->rate_hz != 8000 && config->rate_hz != 16000) return VC_E_RATE;
+    if (config->play_hz < 8000 || config->play_hz > MAX_RATE_HZ) return VC_E_RATE;
+    if (config->fade_ms < 0 || config->fade_ms > 20) return VC_E_RANGE;
+    if (config->buffer_ms < 100 || config->buffer_ms > 60000) return VC_E_RANGE;
+    vc_playout *playout = vc_allocate(config->allocator, sizeof(vc_playout));
+    if (!playout) return VC_E_MEMORY;
+    playout->config = *config;
+    playout->fade_samples = (size_t)(config->play_hz * config->fade_ms / 1000);
+    playout->segment_end = -1;
+    playout->resampler_idle = 1;
+
+    vc_resample_config resample = vc_resample_config_default();
+    resample.in_hz = config->play_hz;
+    resample.out_hz = config->rate_hz;
+    resample.allocator = config->allocator;
+    size_t room = (size_t)((int64_t)config->play_hz * config->buffer_ms / 1000);
+    vc_status status = vc_ring_create(&playout->audio, sizeof(int16_t), room, config->allocator);
+    if (status == VC_OK)
+        status = vc_ring_create(&playout->marks, sizeof(mark), MARKS, config->allocator);
+    if (status == VC_OK)
+        status = vc_ring_create(&playout->controls, sizeof(control), CONTROLS, config->allocator);
+    if (status == VC_OK) status = vc_resample_create(&playout->resampler, &resample);
+    if (status != VC_OK) {
+        vc_playout_destroy(playout);
+        return status;
+    }
+    *out = playout;
+    return VC_OK;
+}
+
+void vc_playout_destroy(vc_playout *playout)
+{
+    if (!playout) return;
+    vc_resample_destroy(playout->resampler);
+    vc_ring_destroy(playout->controls);
+    vc_ring_destroy(playout->marks);
+    vc_ring_destroy(playout->audio);
+    vc_release(playout->config.allocator, playout);
+}
+
+/* -- producer side -- */
+
+vc_status vc_playout_push(vc_playout *playout, const int16_t *samples, size_t *n)
+{
+    return vc_ring_push(playout->audio, samples, n);
+}
+
+static vc_status push_mark(vc_playout *playout, int64_t id, int is_segment_end)
+{
+    mark entry = {vc_playout_queue_position(playout), id, is_segment_end};
+    size_t one = 1;
+    return vc_ring_push(playout->marks, &entry, &one);
+}
+
+vc_status vc_playout_mark(vc_playout *playout, int64_t mark_id)
+{
+    return push_mark(playout, mark_id, 0);
+}
+
+vc_status vc_playout_end_segment(vc_playout *playout)
+{
+    return push_mark(playout, 0, 1);
+}
+
+static vc_status push_control(vc_playout *playout, control_kind kind)
+{
+    control entry = {kind, vc_playout_queue_position(playout)};
+    size_t one = 1;
+    return vc_ring_push(playout->controls, &entry, &one);
+}
+
+vc_status vc_playout_pause(vc_playout *playout)
+{
+    return push_control(playout, PAUSE);
+}
+
+vc_status vc_playout_resume(vc_playout *playout)
+{
+    return push_control(playout, RESUME);
+}
+
+vc_status vc_playout_flush(vc_playout *playout)
+{
+    return push_control(playout, FLUSH);
+}
+
+void vc_playout_want_room(vc_playout *playout)
+{
+    atomic_store_explicit(&playout->room_wanted, 1, memory_order_release);
+}
+
+size_t vc_playout_room(const vc_playout *playout)
+{
+    return vc_ring_room(playout->audio);
+}
+
+int64_t vc_playout_queue_position(const vc_playout *playout)
+{
+    return (int64_t)vc_ring_pushed(playout->audio);
+}
+
+int64_t vc_playout_play_position(const vc_playout *playout)
+{
+    return (int64_t)vc_ring_pulled(playout->audio);
+}
+
+/* -- media thread -- */
+
+static void post(vc_playout *playout, vc_event_kind kind, int64_t now_ns, int64_t a, int64_t b,
+                 int64_t c)
+{
+    vc_event event = {(uint32_t)kind, playout->config.call, now_ns, a, b, c};
+    playout->config.sink.post(playout->config.sink.context, &event);
+}
+
+/* Reports marks at or before `position`; flushed: their audio was thrown away. */
+static void pass_marks(vc_playout *playout, int64_t position, int64_t now_ns, int flushed)
+{
+    mark entry;
+    while (vc_ring_peek(playout->marks, 0, &entry, 1) == VC_OK && entry.position <= position) {
+        (void)vc_ring_skip(playout->marks, 1);
+        if (entry.is_segment_end)
+            playout->segment_end = entry.position;
+        else
+            post(playout, VC_EVENT_MARK_REACHED, now_ns, entry.id, entry.position, flushed);
+    }
+}
+
+int vc_playout_is_sounding(const vc_playout *playout)
+{
+    return playout->running && !playout->paused;
+}
+
+uint64_t vc_playout_underruns(const vc_playout *playout)
+{
+    return playout->underruns;
+}
+
+vc_status vc_playout_pause_now(vc_playout *playout, int64_t *play_sample)
+{
+    *play_sample = vc_playout_play_position(playout);
+    if (playout->paused || !playout->running) return VC_IGNORED;
+    playout->paused = 1;
+    playout->fade_out = 1;
+    playout->fade_in = 0;
+    return VC_OK;
+}
+
+/* The first samples of the queue, faded to silence, into block; they stay in the queue. */
+static size_t render_fade_out(vc_playout *playout, size_t n)
+{
+    size_t faded = playout->fade_samples < n ? playout->fade_samples : n;
+    size_t level = vc_ring_level(playout->audio);
+    if (faded > level) faded = level;
+    if (faded == 0) return 0;
+    (void)vc_ring_peek(playout->audio, 0, playout->block, faded);
+    vc_gain_fade_s16(playout->block, faded, 1.0f, 0.0f);
+    return faded;
+}
+
+/* Obeys the controls; returns how many samples at the head of block are a flush's fade. */
+static size_t obey_controls(vc_playout *playout, size_t n, int64_t now_ns)
+{
+    size_t faded = 0;
+    control entry;
+    size_t one = 1;
+    while (vc_ring_pull(playout->controls, &entry, &one) == VC_OK) {
+        int64_t cursor;
+        switch (entry.kind) {
+        case PAUSE:
+            if (vc_playout_pause_now(playout, &cursor) != VC_OK) playout->paused = 1;
+            break;
+        case RESUME:
+            if (playout->paused) {
+                playout->paused = 0;
+                /* A fade that was not rendered yet is simply dropped. */
+                playout->fade_in = !playout->fade_out;
+                playout->fade_out = 0;
+            }
+            break;
+        case FLUSH:
+            if (playout->running && (!playout->paused || playout->fade_out))
+                faded = render_fade_out(playout, n);
+            cursor = vc_playout_play_position(playout);
+            if (entry.position > cursor)
+                (void)vc_ring_skip(playout->audio, (size_t)(entry.position - cursor));
+            pass_marks(playout, entry.position, now_ns, 1);
+            playout->paused = playout->fade_out = playout->fade_in = 0;
+            playout->running = 0;
+            break;
+        }
+        one = 1;
+    }
+    return faded;
+}
+
+/* Fills block with n samples at the play rate; nonzero if agent audio is in it. */
+static int fill_block(vc_playout *playout, size_t n, int64_t now_ns)
+{
+    size_t filled = obey_controls(playout, n, now_ns);
+    int heard = filled > 0;
+
+    if (playout->paused) {
+        if (playout->fade_out) {
+            filled = render_fade_out(playout, n);
+            heard = filled > 0;
+            playout->fade_out = 0;
+        }
+    } else {
+        int64_t cursor = vc_playout_play_position(playout);
+        size_t taken = n - filled;
+        (void)vc_ring_pull(playout->audio, playout->block + filled, &taken);
+        if (taken > 0) {
+            if (playout->fade_in) {
+                size_t fade = playout->fade_samples < taken ? playout->fade_samples : taken;
+                vc_gain_fade_s16(playout->block + filled, fade, 0.0f, 1.0f);
+                playout->fade_in = 0;
+                playout->running = 0; /* so that the resume is reported as a start */
+            }
+            if (!playout->running) {
+                int64_t offset_ns = (int64_t)filled * VC_NS_PER_S / playout->config.play_hz;
+                playout->running = 1;
+                post(playout, VC_EVENT_PLAYOUT_STARTED, now_ns, cursor, now_ns + offset_ns, 0);
+            }
+            heard = 1;
+            filled += taken;
+            pass_marks(playout, cursor + (int64_t)taken, now_ns, 0);
+        } else {
+            pass_marks(playout, cursor, now_ns, 0);
+        }
+        if (playout->running && vc_ring_level(playout->audio) == 0) {
+            int64_t end = vc_playout_play_position(playout);
+            /* One that ends exactly with this block may still be fed in time for the next. */
+            if (playout->segment_end == end || filled < n) {
+                int underrun = playout->segment_end != end;
+                playout->underruns += (uint64_t)underrun;
+                playout->running = 0;
+                post(playout, VC_EVENT_PLAYOUT_DRAINED, now_ns, end, underrun, 0);
+            }
+        }
+    }
+    memset(playout->block + filled, 0, (n - filled) * sizeof(int16_t));
+    return heard;
+}
+
+vc_status vc_playout_render(vc_playout *playout, int64_t now_ns, int16_t *samples)
+{
+    const vc_playout_config *config = &playout->config;
+    size_t n_out = (size_t)config->rate_hz / 50;
+    /* The resampler gives floor(in * out_hz / in_hz): take just as much as that needs. */
+    int64_t out_total = playout->out_total + (int64_t)n_out;
+    int64_t in_total = (out_total * config->play_hz + config->rate_hz - 1) / config->rate_hz;
+    size_t n_in = (size_t)(in_total - playout->in_total);
+
+    int heard = fill_block(playout, n_in, now_ns);
+    if (atomic_load_explicit(&playout->room_wanted, memory_order_acquire) &&
+        vc_ring_room(playout->audio) * 2 >= vc_ring_capacity(playout->audio)) {
+        atomic_store_explicit(&playout->room_wanted, 0, memory_order_relaxed);
+        post(playout, VC_EVENT_ROOM, now_ns, 0, 0, 0);
+    }
+
+    int whole = config->play_hz % 50 == 0;
+    if (!heard && playout->resampler_idle && whole) {
+        memset(samples, 0, n_out * sizeof(int16_t));
+        return VC_NEED_MORE;
+    }
+    size_t consumed = n_in, produced = n_out;
+    (void)vc_resample_process_s16(playout->resampler, playout->block, &consumed, samples,
+                                  &produced);
+    memset(samples + produced, 0, (n_out - produced) * sizeof(int16_t));
+    playout->in_total = in_total;
+    playout->out_total = out_total;
+    /* One silent block is longer than the filter: after it the resampler is as new. */
+    playout->resampler_idle = !heard;
+    if (!heard && whole) {
+        vc_resample_reset(playout->resampler);
+        playout->in_total = playout->out_total = 0;
+    }
+    return heard ? VC_OK : VC_NEED_MORE;
+}

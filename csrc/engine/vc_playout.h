@@ -1,0 +1,64 @@
+/* vc_playout: the agent's audio on its way to the caller: a queue with marks that can be paused,
+ * resumed at the exact sample, and flushed.
+ *
+ * Two threads: the producer (Python's loop) queues audio, marks and controls; the media thread
+ * renders 20 ms at a time. Positions count queued samples at the play rate and never go back; a
+ * flush makes the timeline jump over what was thrown away.
+ *
+ * Pausing and flushing fade over fade_ms, so that there is no click. The faded samples do not count
+ * as heard: a pause freezes the cursor where the fade began, and resuming starts there again with
+ * a fade in. Audio is resampled to the line's rate behind the fade.
+ */
+#ifndef VC_PLAYOUT_H
+#define VC_PLAYOUT_H
+
+#include "engine/vc_event.h"
+
+typedef struct vc_playout vc_playout;
+
+typedef struct vc_playout_config {
+    int play_hz;                   /* rate of queued audio: one of vc_resample's rates */
+    int rate_hz;                   /* rate of rendered audio: 8000 or 16000 */
+    int fade_ms;                   /* 0..20, default 5 */
+    int buffer_ms;                 /* room for queued audio; 100..60000, default 5000 */
+    uint32_t call;                 /* goes into events */
+    vc_event_sink sink;            /* required */
+    const vc_allocator *allocator; /* NULL: malloc */
+} vc_playout_config;
+
+vc_playout_config vc_playout_config_default(void);
+VC_CHECKED vc_status vc_playout_create(vc_playout **out, const vc_playout_config *config);
+void vc_playout_destroy(vc_playout *playout);
+
+/* Producer side. */
+/* *n: samples offered in, taken out; VC_FULL when not all fitted. */
+VC_RT vc_status vc_playout_push(vc_playout *playout, const int16_t *samples, size_t *n);
+/* A mark at the end of the queue. VC_FULL if 1024 marks are pending. */
+VC_RT vc_status vc_playout_mark(vc_playout *playout, int64_t mark_id);
+/* What is queued so far is complete: running dry there is no underrun. VC_FULL as above. */
+VC_RT vc_status vc_playout_end_segment(vc_playout *playout);
+/* VC_FULL if 64 controls are pending. A flush also ends a pause. */
+VC_RT vc_status vc_playout_pause(vc_playout *playout);
+VC_RT vc_status vc_playout_resume(vc_playout *playout);
+VC_RT vc_status vc_playout_flush(vc_playout *playout);
+/* Asks for a VC_EVENT_ROOM once at least half of the buffer is free. */
+VC_RT void vc_playout_want_room(vc_playout *playout);
+VC_RT size_t vc_playout_room(const vc_playout *playout);
+
+/* Either side. */
+VC_RT int64_t vc_playout_queue_position(const vc_playout *playout);
+/* The first sample that has not been sent. */
+VC_RT int64_t vc_playout_play_position(const vc_playout *playout);
+
+/* Media thread. Renders rate_hz / 50 samples; posts events stamped now_ns.
+ * VC_OK when agent audio is in them, VC_NEED_MORE when they are all silence. */
+VC_RT vc_status vc_playout_render(vc_playout *playout, int64_t now_ns, int16_t *samples);
+/* Media thread: pauses at once, before the next render; the native barge-in gate.
+ * VC_OK and *play_sample where it stopped, VC_IGNORED if nothing was sounding. */
+VC_RT vc_status vc_playout_pause_now(vc_playout *playout, int64_t *play_sample);
+/* Media thread: agent audio is sounding (queued, not paused). */
+VC_RT int vc_playout_is_sounding(const vc_playout *playout);
+/* Media thread: times that the queue ran dry without end_segment. */
+VC_RT uint64_t vc_playout_underruns(const vc_playout *playout);
+
+#endif

@@ -1,0 +1,84 @@
+/* vc_shard: one native thread that carries many calls: their UDP sockets and the 20 ms grid.
+ *
+ * The grid is absolute: tick k is due at start + k * 20 ms. A late tick is caught up, never
+ * dropped, and counted. From open to close every call sends one packet a tick, whatever the rest
+ * of the process does.
+ *
+ * Threads: one producer thread (Python's loop) makes all the calls below; the shard's own thread
+ * does the rest. Linux (epoll, timerfd, eventfd).
+ *
+ *     vc_shard_create(&shard, &config);  vc_shard_start(shard);
+ *     vc_shard_open(shard, &call_config, &leg);
+ *     ... read config.event_fd, then vc_shard_next_event until VC_NEED_MORE ...
+ *     vc_shard_close(shard, leg);        when VC_EVENT_CLOSED came: vc_shard_free(shard, leg)
+ *     vc_shard_stop(shard);  vc_shard_destroy(shard);
+ */
+#ifndef VC_SHARD_H
+#define VC_SHARD_H
+
+#include "engine/vc_call.h"
+
+typedef struct vc_shard vc_shard;
+/* A call with its socket. */
+typedef struct vc_leg vc_leg;
+
+typedef struct vc_shard_config {
+    const vc_silero_model *model_8k;  /* required */
+    const vc_silero_model *model_16k; /* required */
+    int max_calls;                    /* 1..65536, default 4096 */
+    int event_fd; /* an eventfd that is written at most once a wake-up when there are new events;
+                     it may serve several shards; -1: none */
+    const vc_allocator *allocator;
+} vc_shard_config;
+
+typedef struct vc_leg_config {
+    vc_call_config call;   /* model and sink are filled in by the shard */
+    const char *local_ip;  /* numeric IPv4 or IPv6; ignored for pushed calls */
+    int local_port;        /* 0 picks one */
+    const char *remote_ip; /* numeric, or NULL: learned from the first RTP packet */
+    int remote_port;
+} vc_leg_config;
+
+/* Counters, in this order in the array that vc_shard_get_stats fills. */
+typedef enum vc_shard_stat {
+    VC_SHARD_TICKS,
+    VC_SHARD_LATE_TICKS_1MS,  /* begun more than 1 ms after they were due */
+    VC_SHARD_LATE_TICKS_5MS,
+    VC_SHARD_LATE_TICKS_20MS,
+    VC_SHARD_MAX_LATENESS_NS,
+    VC_SHARD_TICK_WORK_NS,     /* sum over all ticks */
+    VC_SHARD_MAX_TICK_WORK_NS,
+    VC_SHARD_WAKEUPS,
+    VC_SHARD_WINDOWS, /* VAD windows judged */
+    VC_SHARD_CALLS,
+    VC_SHARD_EVENTS_DROPPED, /* nobody read them in time */
+    VC_SHARD_STAT_COUNT
+} vc_shard_stat;
+
+vc_shard_config vc_shard_config_default(void);
+VC_CHECKED vc_status vc_shard_create(vc_shard **out, const vc_shard_config *config);
+VC_CHECKED vc_status vc_shard_start(vc_shard *shard);
+/* Ends the thread; open legs are closed and must still be freed. Idempotent. */
+void vc_shard_stop(vc_shard *shard);
+void vc_shard_destroy(vc_shard *shard);
+
+/* Makes the call, binds its socket and hands it to the thread. VC_E_SYSTEM (errno) when the socket
+ * cannot be had, VC_E_RANGE for an address that is not numeric, VC_FULL at max_calls. */
+VC_CHECKED vc_status vc_shard_open(vc_shard *shard, const vc_leg_config *config, vc_leg **out);
+/* Takes the leg out of the thread; VC_EVENT_CLOSED follows. VC_E_STATE when already closing. */
+VC_CHECKED vc_status vc_shard_close(vc_shard *shard, vc_leg *leg);
+/* After VC_EVENT_CLOSED, or after vc_shard_stop. */
+void vc_shard_free(vc_shard *shard, vc_leg *leg);
+
+vc_call *vc_leg_call(vc_leg *leg);
+/* The bound address: text into ip (at least 64 bytes), and the port; port 0 for pushed calls. */
+void vc_leg_local(const vc_leg *leg, char *ip, size_t n, int *port);
+
+/* Makes the thread look at pushed audio now rather than at the next tick. */
+void vc_shard_wake(vc_shard *shard);
+/* The next event, or VC_NEED_MORE. */
+VC_RT vc_status vc_shard_next_event(vc_shard *shard, vc_event *event);
+/* VC_SHARD_STAT_COUNT numbers. */
+VC_RT void vc_shard_get_stats(const vc_shard *shard, uint64_t *stats);
+
+#endif

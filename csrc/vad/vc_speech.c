@@ -1,0 +1,72 @@
+/* vc_speech: see vc_speech.h. The hysteresis rule is that of the VADIterator in silero-vad: speech
+ * begins at a window at or above the upper threshold and ends where the probability fell below the
+ * lower one and stayed under the upper one for min_silence. Deviation: a start is reported only
+ * after min_speech, and a stretch that falls below the lower threshold before is forgotten. */
+#include "vad/vc_speech.h"
+
+vc_status vc_speech_init(vc_speech *speech, const vc_speech_config *config)
+{
+    if (!speech || !config) return VC_E_NULL;
+    if (!(config->speech_threshold >= 0.0f && config->speech_threshold <= 1.0f)) return VC_E_RANGE;
+    if (!(config->silence_threshold >= 0.0f &&
+          config->silence_threshold <= config->speech_threshold))
+        return VC_E_RANGE;
+    if (config->window_samples < 1 || config->window_samples > 4096) return VC_E_RANGE;
+    if (config->min_speech_samples < 0 || config->min_silence_samples < 0 ||
+        config->barge_in_samples < 0)
+        return VC_E_RANGE;
+    speech->config = *config;
+    vc_speech_reset(speech);
+    return VC_OK;
+}
+
+void vc_speech_reset(vc_speech *speech)
+{
+    speech->in_speech = 0;
+    speech->gate_fired = 0;
+    speech->start_sample = -1;
+    speech->silence_sample = -1;
+    speech->stopped_sample = 0;
+}
+
+int vc_speech_step(vc_speech *speech, float probability, int64_t window_start, int agent_is_heard)
+{
+    const vc_speech_config *config = &speech->config;
+    int64_t window_end = window_start + config->window_samples;
+    int happened = 0;
+
+    if (probability >= config->speech_threshold) {
+        if (speech->start_sample < 0) speech->start_sample = window_start;
+        speech->silence_sample = -1;
+    } else if (probability < config->silence_threshold) {
+        if (!speech->in_speech) {
+            speech->start_sample = -1;
+            speech->gate_fired = 0;
+        } else if (speech->silence_sample < 0) {
+            speech->silence_sample = window_start;
+        }
+    }
+    if (speech->start_sample < 0) return 0;
+
+    int64_t spoken = window_end - speech->start_sample;
+    if (!speech->in_speech && spoken >= config->min_speech_samples) {
+        speech->in_speech = 1;
+        happened |= VC_SPEECH_STARTED;
+    }
+    /* Silence inside a stretch is no reason to interrupt. */
+    if (config->barge_in_samples > 0 && !speech->gate_fired && agent_is_heard &&
+        speech->silence_sample < 0 && spoken >= config->barge_in_samples) {
+        speech->gate_fired = 1;
+        happened |= VC_SPEECH_BARGED_IN;
+    }
+    if (speech->in_speech && speech->silence_sample >= 0 &&
+        window_end - speech->silence_sample >= config->min_silence_samples) {
+        speech->stopped_sample = speech->silence_sample;
+        speech->in_speech = 0;
+        speech->gate_fired = 0;
+        speech->start_sample = -1;
+        speech->silence_sample = -1;
+        happened |= VC_SPEECH_STOPPED;
+    }
+    return happened;
+}

@@ -1,0 +1,369 @@
+"""The call code under the virtual clock. Oracle: ramps through L16, which loses nothing, and the
+same run twice."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests import audio
+from voicecore.errors import (
+    ClosedError,
+    ConfigError,
+    DtypeError,
+    LengthError,
+    RateError,
+    StateError,
+)
+from voicecore.media.call import Call
+from voicecore.media.config import CallConfig
+from voicecore.media.events import (
+    BargedIn,
+    CallClosed,
+    CallEvent,
+    DtmfReceived,
+    MarkReached,
+    PlayoutDrained,
+    PlayoutStarted,
+    SpeechStarted,
+    SpeechStopped,
+)
+from voicecore.testing.virtual import TICK_NS, VirtualEngine
+
+L16 = CallConfig(codec="l16", play_hz=8000, first_sequence=65530, first_timestamp=2**32 - 500)
+SPEECH_8K = (np.clip(audio.speech("beckett", 8000), -1, 0.9999) * 32768).astype(np.int16)
+
+
+def pair(config: CallConfig = L16) -> tuple[VirtualEngine, Call, Call]:
+    engine = VirtualEngine()
+    agent, caller = engine.open(config), engine.open(config)
+    engine.connect(agent, caller)
+    return engine, agent, caller
+
+
+def taken(call: Call) -> list[CallEvent]:
+    """The events so far; the call stays open."""
+    found = list(call._events)
+    call._events.clear()
+    return found
+
+
+def test_a_ramp_crosses_unchanged_and_in_time():
+    engine, agent, caller = pair()
+    ramp = np.arange(1, 4001, dtype=np.int16)
+    engine.advance(100)
+    assert caller.play(ramp) == 4000
+    assert caller.mark(9) == 4000
+    caller.end_segment()
+    engine.advance(1000)
+    heard, first = agent.read_audio()
+    assert first == 0
+    start = int(np.flatnonzero(heard)[0])
+    np.testing.assert_array_equal(heard[start : start + 4000], ramp)
+    assert not heard[start + 4000 :].any()
+    sent_events = taken(caller)
+    started = next(e for e in sent_events if isinstance(e, PlayoutStarted))
+    # The receiver's timeline and the sender's stamp agree on when the first sample was sent.
+    assert agent.received_start_ns + start * 1_000_000_000 // 8000 == started.packet_ns
+    assert [e.mark_id for e in sent_events if isinstance(e, MarkReached)] == [9]
+    drained = [e for e in sent_events if isinstance(e, PlayoutDrained)]
+    assert [(e.play_sample, e.underrun) for e in drained] == [(4000, False)]
+
+
+@pytest.mark.parametrize("codec", ["pcmu", "pcma"])
+def test_g711_calls_talk(codec: str):
+    engine, agent, caller = pair(CallConfig(codec=codec, play_hz=8000))
+    caller.play(SPEECH_8K[:16000])
+    engine.advance(2500)
+    heard, _ = agent.read_audio()
+    start = int(np.flatnonzero(np.abs(heard) > 8)[0])
+    reference = SPEECH_8K[int(np.flatnonzero(np.abs(SPEECH_8K) > 8)[0]) :]
+    n = min(len(heard) - start, 8000)
+    error = heard[start : start + n].astype(float) - reference[:n]
+    snr_db = 10 * np.log10(np.mean(reference[:n].astype(float) ** 2) / np.mean(error**2))
+    assert snr_db > 30  # G.711 gives about 38 dB on speech
+
+
+def test_speech_is_found_where_it_is():
+    engine, agent, caller = pair()
+    engine.advance(500)
+    caller.play(SPEECH_8K[:24000])
+    engine.advance(5000)
+    events = taken(agent)
+    started = [e for e in events if isinstance(e, SpeechStarted)]
+    stopped = [e for e in events if isinstance(e, SpeechStopped)]
+    assert len(started) == len(stopped) >= 1
+    # 500 ms of silence come first; the VAD's resolution is a window of 32 ms.
+    assert 4000 - 512 <= started[0].sample <= 4000 + 4000
+    for event in started + stopped:
+        expected = agent.received_start_ns + event.sample * 125_000
+        assert event.audio_ns == expected
+        assert event.stamp_ns > event.audio_ns
+
+
+def test_barge_in_pauses_within_the_tick_and_resumes_at_the_exact_sample():
+    engine, agent, caller = pair()
+    ramp = (np.arange(80000) % 20000 + 1).astype(np.int16)
+    agent.play(ramp[:40000])
+    engine.advance(500)
+    caller.play(SPEECH_8K[:16000])
+    while not any(isinstance(e, BargedIn) for e in agent._events):
+        engine.tick()
+        assert engine.now_ns < 10**10
+    barged = next(e for e in taken(agent) if isinstance(e, BargedIn))
+    assert barged.play_sample == agent.play_position
+    engine.advance(400)
+    assert agent.play_position == barged.play_sample
+    heard, _ = caller.read_audio()
+    # The very next packet carries nothing but the fade of 5 ms.
+    last = int(np.flatnonzero(heard)[-1])
+    last_ns = caller.received_start_ns + last * 125_000
+    assert last_ns < barged.stamp_ns + TICK_NS + 5_000_000
+    agent.resume()
+    engine.advance(100)
+    heard, _ = caller.read_audio()
+    back = heard[int(np.flatnonzero(heard)[0]) :]
+    # Behind the fade in, the ramp goes on as if nothing had been.
+    position = barged.play_sample + 80
+    shift = int(np.flatnonzero(back == ramp[position])[0])
+    np.testing.assert_array_equal(back[shift : shift + 300], ramp[position : position + 300])
+
+
+def test_a_barge_in_needs_sounding_audio_and_can_be_turned_off():
+    for config, plays in (
+        (L16, False),
+        (CallConfig(codec="l16", play_hz=8000, barge_in=False), True),
+    ):
+        engine, agent, caller = pair(config)
+        if plays:
+            agent.play(np.full(40000, 1000, np.int16))
+        caller.play(SPEECH_8K[:16000])
+        engine.advance(2000)
+        events = taken(agent)
+        assert any(isinstance(e, SpeechStarted) for e in events)
+        assert not any(isinstance(e, BargedIn) for e in events)
+
+
+def test_flush_reports_marks_and_jumps():
+    engine, agent, _ = pair()
+    agent.play(np.full(16000, 1000, np.int16))
+    agent.mark(1)
+    engine.advance(100)
+    agent.flush()
+    agent.play(np.full(160, 2000, np.int16))
+    agent.mark(2)
+    agent.end_segment()
+    engine.advance(100)
+    marks = [(e.mark_id, e.flushed) for e in taken(agent) if isinstance(e, MarkReached)]
+    assert marks == [(1, True), (2, False)]
+    assert agent.play_position == agent.queue_position == 16160
+    assert agent.queued_ms == 0
+
+
+def test_dtmf_crosses():
+    engine, agent, caller = pair()
+    caller.send_dtmf("15#D")
+    engine.advance(2000)
+    assert [e.digit for e in taken(agent) if isinstance(e, DtmfReceived)] == list("15#D")
+    with pytest.raises(ConfigError, match=r"use 0-9"):
+        caller.send_dtmf("1x")
+    with pytest.raises(ConfigError, match="40 to 1000"):
+        caller.send_dtmf("1", duration_ms=5)
+
+
+def test_pushed_media_needs_no_packets():
+    engine = VirtualEngine()
+    call = engine.open(CallConfig(media="push", play_hz=8000))
+    call.push(SPEECH_8K[:4000].tobytes())
+    call.play(SPEECH_8K[:800])
+    engine.advance(200)
+    heard, first = call.read_audio()
+    np.testing.assert_array_equal(heard, SPEECH_8K[:4000])
+    sent, first_sent = call.read_sent()
+    np.testing.assert_array_equal(sent[:800], SPEECH_8K[:800])
+    assert first == first_sent == 0
+    assert not engine.sent
+    with pytest.raises(LengthError, match="more than a second"):
+        call.push(np.zeros(40000, np.int16))
+
+
+def run_once(seed: int, level: str | None = None) -> tuple[bytes, list[str], dict[str, float]]:
+    """A lossy, jittery call; everything that can be seen of it."""
+    chance = random.Random(seed)
+
+    def network(number: int, packet: bytes) -> list[float]:
+        return [] if chance.random() < 0.03 else [chance.random() * 40]
+
+    engine = VirtualEngine(level)
+    config = CallConfig(
+        codec="pcmu", play_hz=8000, ssrc=1, first_sequence=65000, first_timestamp=2**32 - 9000
+    )
+    agent, caller = engine.open(config), engine.open(config)
+    engine.connect(agent, caller, b_to_a=network)
+    caller.play(SPEECH_8K[:40000])
+    agent.play(SPEECH_8K[:20000])
+    engine.advance(6000)
+    heard, _ = agent.read_audio()
+    return heard.tobytes(), [repr(e) for e in taken(agent)], agent.stats()
+
+
+def test_the_same_input_gives_the_same_call_bit_for_bit():
+    assert run_once(7) == run_once(7)
+    assert run_once(7) != run_once(8)
+
+
+def test_the_receive_timeline_follows_the_sender_whatever_is_lost():
+    _, _, stats = run_once(3)
+    assert stats["lost"] > 0
+    assert stats["concealed_samples"] == stats["lost"] * 160
+    # All that was sent until the last arrival, give or take what is still being waited for.
+    assert 6000 * 8 - stats["received_samples"] <= (60 + 40 + 40) * 8
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("play"), st.integers(0, 3000)),
+            st.tuples(st.sampled_from(["pause", "resume", "flush", "end", "mark"]), st.just(0)),
+            st.tuples(st.just("run"), st.integers(1, 8)),
+        ),
+        max_size=40,
+    )
+)
+def test_any_order_of_controls_keeps_the_playout_sound(steps: list[tuple[str, int]]):
+    """Positions never go back, marks come once each and in order, nothing unqueued is played."""
+    engine = VirtualEngine("c")
+    call = engine.open(CallConfig(media="push", play_hz=8000))
+    queued, marks, last, value = 0, 0, 0, 0
+    for what, amount in steps:
+        if what == "play":
+            value += 1
+            queued += call.play(np.full(amount, 1000 + value, np.int16))
+        elif what == "mark":
+            marks += 1
+            assert call.mark(marks) == queued
+        elif what == "end":
+            call.end_segment()
+        elif what == "run":
+            for _ in range(amount):
+                engine.tick()
+        else:
+            getattr(call, what)()
+        assert last <= call.play_position <= call.queue_position == queued
+        last = call.play_position
+    call.resume()
+    engine.advance(queued / 8 + 100)
+    assert call.play_position == queued
+    reached = [e.mark_id for e in taken(call) if isinstance(e, MarkReached)]
+    assert reached == list(range(1, marks + 1))
+    sent, _ = call.read_sent()
+    assert np.abs(sent).max(initial=0) <= 1000 + value
+
+
+def test_events_end_with_the_call():
+    async def scenario() -> list[CallEvent]:
+        engine = VirtualEngine()
+        call = await engine.open_call(CallConfig(media="push", play_hz=8000))
+
+        async def read() -> list[CallEvent]:
+            return [event async for event in call]
+
+        reader = asyncio.create_task(read())
+        call.play(np.ones(800, np.int16))
+        await engine.run(200)
+        await call.close()
+        await call.close()
+        seen = await reader
+        assert [event async for event in call] == []
+        return seen
+
+    events = asyncio.run(scenario())
+    assert isinstance(events[-1], CallClosed)
+    assert any(isinstance(e, PlayoutDrained) and e.underrun for e in events)
+
+
+def test_play_all_waits_for_room_and_stops_at_a_flush():
+    async def scenario() -> None:
+        engine = VirtualEngine()
+        call = engine.open(CallConfig(media="push", play_hz=8000, play_buffer_ms=1000))
+        long = np.ones(60_000, np.int16)
+        task = asyncio.create_task(call.play_all(long))
+        await engine.run(3000)
+        assert not task.done()
+        assert call.queue_position > 20_000
+        await engine.run(5000)
+        assert task.done()
+        assert call.queue_position == 60_000
+        task = asyncio.create_task(call.play_all(long))
+        await engine.run(100)
+        call.flush()
+        await engine.run(20)
+        assert task.done()
+        assert call.play_position == call.queue_position < 120_000
+
+    asyncio.run(scenario())
+
+
+def test_bad_input_names_the_remedy():
+    engine, agent, _ = pair()
+    with pytest.raises(DtypeError, match="int16"):
+        agent.play(np.zeros(10, np.float64))
+    with pytest.raises(LengthError, match="even number"):
+        agent.play(b"123")
+    with pytest.raises(LengthError, match="one dimension"):
+        agent.play(np.zeros((2, 10), np.int16))
+    with pytest.raises(DtypeError):
+        agent.play("text")
+    with pytest.raises(StateError, match="media='push'"):
+        agent.push(np.zeros(10, np.int16))
+    with pytest.raises(StateError, match="record_sent"):
+        agent.read_sent()
+    with pytest.raises(RateError):
+        CallConfig(rate_hz=11025)
+    with pytest.raises(RateError, match="l16"):
+        CallConfig(rate_hz=16000)
+    with pytest.raises(ConfigError, match="min_silence_ms"):
+        CallConfig(min_silence_ms=1)
+    with pytest.raises(ConfigError, match="silence_threshold"):
+        CallConfig(silence_threshold=0.9)
+    with pytest.raises(ConfigError, match="DTMF"):
+        CallConfig(payload_type=101)
+    asyncio.run(agent.close())
+    for use in (
+        lambda: agent.play(b""),
+        agent.read_audio,
+        agent.stats,
+        agent.flush,
+        lambda: agent.play_position,
+        lambda: engine.receive(agent, b"x"),
+    ):
+        with pytest.raises(ClosedError):
+            use()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.binary(max_size=300), max_size=10))
+def test_no_datagram_can_hurt(datagrams: list[bytes]):
+    engine = VirtualEngine("c")
+    call = engine.open(CallConfig())
+    for datagram in datagrams:
+        engine.receive(call, datagram)
+        engine.tick()
+    stats = call.stats()
+    assert stats["packets_received"] == len(datagrams)
+    used = stats["packets_malformed"] + stats["packets_unknown"]
+    assert used <= len(datagrams)
+
+
+def test_ticks_are_on_the_grid():
+    engine = VirtualEngine(start_ns=5)
+    call = engine.open(CallConfig(remote=("192.0.2.1", 9)))
+    engine.advance(100)
+    assert [at for at, _, _ in engine.sent] == [5 + k * TICK_NS for k in range(6)]
+    assert {c for _, c, _ in engine.sent} == {call}

@@ -1,0 +1,15 @@
+from voicecore.media.c_engine cimport vc_call, vc_call_config, vc_event
+
+
+cdef class NativeCall:
+    cdef vc_call *handle
+    cdef int busy
+    cdef readonly object config
+    cdef readonly unsigned int number
+    cdef vc_call *enter(self) except NULL
+    cdef void leave(self)
+    cdef object read(self, bint sent)
+
+
+cdef int fill_config(vc_call_config *out, object config, unsigned int number) except -1
+cdef object make_event(const vc_event *event)

@@ -1,0 +1,255 @@
+"""One call's producer side, shared by the real engine and the virtual one."""
+
+from libc.stdint cimport int16_t, int64_t, uint64_t
+
+from voicecore.media._common cimport (
+    PyBuffer_Release,
+    check,
+    enter,
+    get_s16,
+    vc_guard_leave,
+)
+from voicecore.media.c_base cimport VC_FULL
+from voicecore.media.c_engine cimport *
+
+import numpy as np
+
+import secrets
+
+from voicecore import errors as _errors  # used by the inline functions of _common.pxd
+from voicecore.errors import ClosedError, ConfigError, LengthError, StateError
+from voicecore.media import events
+
+_CODECS = {"pcmu": VC_CODEC_PCMU, "pcma": VC_CODEC_PCMA, "l16": VC_CODEC_L16}
+
+# In the order of vc_call_stat.
+STAT_NAMES = (
+    "packets_received",
+    "packets_sent",
+    "packets_malformed",
+    "packets_unknown",
+    "packets_strange",
+    "lost",
+    "late",
+    "duplicate",
+    "reordered",
+    "resets",
+    "received_samples",
+    "concealed_samples",
+    "unread_dropped_samples",
+    "sent_dropped_samples",
+    "underruns",
+    "send_errors",
+    "jitter_us",
+)
+
+
+cdef int fill_config(vc_call_config *out, object config, unsigned int number) except -1:
+    """Copies a CallConfig, which has checked its ranges, into the C struct."""
+    out[0] = vc_call_config_default()
+    out.number = number
+    out.codec = <vc_codec><int>_CODECS[config.codec]
+    out.rate_hz = config.rate_hz
+    out.play_hz = config.play_hz
+    out.pushed = config.media == "push"
+    out.record_sent = config.record_sent or out.pushed
+    out.payload_type = config.wire_payload_type
+    out.dtmf_payload_type = config.dtmf_payload_type
+    out.ssrc = secrets.randbits(32) if config.ssrc is None else config.ssrc
+    out.first_sequence = (
+        secrets.randbits(16) if config.first_sequence is None else config.first_sequence
+    )
+    out.first_timestamp = (
+        secrets.randbits(32) if config.first_timestamp is None else config.first_timestamp
+    )
+    out.speech_threshold = config.speech_threshold
+    out.silence_threshold = config.silence_threshold
+    out.min_speech_ms = config.min_speech_ms
+    out.min_silence_ms = config.min_silence_ms
+    out.barge_in_min_speech_ms = config.barge_in_min_speech_ms if config.barge_in else 0
+    out.fade_ms = config.fade_ms
+    out.loss_wait_ms = config.loss_wait_ms
+    out.max_jitter_ms = config.max_jitter_ms
+    out.rtp_timeout_ms = config.rtp_timeout_ms
+    out.play_buffer_ms = config.play_buffer_ms
+    out.receive_buffer_ms = config.receive_buffer_ms
+    return 0
+
+
+cdef object make_event(const vc_event *event):
+    """The Python event; None for those that only the engine itself needs."""
+    cdef int64_t stamp = event.stamp_ns
+    if event.kind == VC_EVENT_SPEECH_STARTED:
+        return events.SpeechStarted(stamp, event.a, event.b)
+    if event.kind == VC_EVENT_SPEECH_STOPPED:
+        return events.SpeechStopped(stamp, event.a, event.b)
+    if event.kind == VC_EVENT_BARGED_IN:
+        return events.BargedIn(stamp, event.a, event.c, event.b)
+    if event.kind == VC_EVENT_PLAYOUT_STARTED:
+        return events.PlayoutStarted(stamp, event.a, event.b)
+    if event.kind == VC_EVENT_PLAYOUT_DRAINED:
+        return events.PlayoutDrained(stamp, event.a, event.b != 0)
+    if event.kind == VC_EVENT_MARK_REACHED:
+        return events.MarkReached(stamp, event.a, event.b, event.c != 0)
+    if event.kind == VC_EVENT_DTMF_RECEIVED:
+        return events.DtmfReceived(stamp, chr(event.a), event.b)
+    if event.kind == VC_EVENT_RTP_TIMED_OUT:
+        return events.RtpTimedOut(stamp)
+    if event.kind == VC_EVENT_EVENTS_LOST:
+        return events.EventsLost(stamp, event.a)
+    if event.kind == VC_EVENT_CLOSED:
+        return events.CallClosed(stamp)
+    return None
+
+
+cdef class NativeCall:
+    """The handle of one call. Made by an engine; see voicecore.media.engine.Call."""
+
+    cdef vc_call *enter(self) except NULL:
+        enter(&self.busy)
+        if self.handle == NULL:
+            vc_guard_leave(&self.busy)
+            raise ClosedError("the call is closed; open a new one with Engine.open_call")
+        return self.handle
+
+    cdef void leave(self):
+        vc_guard_leave(&self.busy)
+
+    @property
+    def is_closed(self):
+        return self.handle == NULL
+
+    def play(self, pcm):
+        cdef Py_buffer view
+        cdef size_t n
+        get_s16(pcm, &view, &n)
+        try:
+            vc_playout_push(vc_call_playout(self.enter()), <const int16_t *>view.buf, &n)
+            self.leave()
+        finally:
+            PyBuffer_Release(&view)
+        return n
+
+    def end_segment(self):
+        cdef int status = vc_playout_end_segment(vc_call_playout(self.enter()))
+        self.leave()
+        if status == VC_FULL:
+            raise StateError("1024 marks are pending; wait until some were reached")
+
+    def mark(self, int64_t mark_id):
+        cdef vc_playout *playout = vc_call_playout(self.enter())
+        cdef int status = vc_playout_mark(playout, mark_id)
+        cdef int64_t position = vc_playout_queue_position(playout)
+        self.leave()
+        if status == VC_FULL:
+            raise StateError("1024 marks are pending; wait until some were reached")
+        return position
+
+    def pause(self):
+        self._control(vc_playout_pause(vc_call_playout(self.enter())))
+
+    def resume(self):
+        self._control(vc_playout_resume(vc_call_playout(self.enter())))
+
+    def flush(self):
+        self._control(vc_playout_flush(vc_call_playout(self.enter())))
+
+    def _control(self, int status):
+        self.leave()
+        if status == VC_FULL:
+            raise StateError(
+                "64 pauses, resumes and flushes are pending within 20 ms; call them less often"
+            )
+
+    def want_room(self):
+        vc_playout_want_room(vc_call_playout(self.enter()))
+        self.leave()
+
+    @property
+    def queue_position(self):
+        cdef int64_t position = vc_playout_queue_position(vc_call_playout(self.enter()))
+        self.leave()
+        return position
+
+    @property
+    def play_position(self):
+        cdef int64_t position = vc_playout_play_position(vc_call_playout(self.enter()))
+        self.leave()
+        return position
+
+    def send_dtmf(self, str digit, int duration_ms):
+        if len(digit) != 1 or ord(digit) > 127:
+            raise ConfigError(f"{digit!r} is no DTMF digit; use 0-9, *, # or A-D")
+        if not 40 <= duration_ms <= 1000:
+            raise ConfigError(f"duration_ms is {duration_ms}; it must be 40 to 1000")
+        cdef int status = vc_call_send_dtmf(self.enter(), <char>ord(digit), duration_ms)
+        self.leave()
+        check(status, f"cannot send {digit!r} as DTMF (use 0-9, *, # or A-D)")
+        if status == VC_FULL:
+            raise StateError("64 digits are waiting to be sent; send fewer at once")
+
+    def push(self, pcm):
+        if self.config.media != "push":
+            raise StateError(
+                "this call's audio comes from RTP; open it with CallConfig(media='push') to push"
+            )
+        cdef Py_buffer view
+        cdef size_t n, offered
+        get_s16(pcm, &view, &n)
+        offered = n
+        try:
+            vc_call_push(self.enter(), <const int16_t *>view.buf, &n)
+            self.leave()
+        finally:
+            PyBuffer_Release(&view)
+        if n < offered:
+            raise LengthError(
+                f"only {n} of {offered} samples were taken: more than a second of pushed audio is "
+                "waiting; push at most a second ahead of real time"
+            )
+
+    cdef object read(self, bint sent):
+        cdef vc_call *call = self.enter()
+        cdef size_t n = vc_call_sent_readable(call) if sent else vc_call_readable(call)
+        cdef int64_t first = -1
+        cdef int16_t[::1] view
+        cdef int status = 0
+        samples = np.empty(n, dtype=np.int16)
+        if n > 0:
+            view = samples
+            if sent:
+                status = vc_call_read_sent(call, &view[0], &n, &first)
+            else:
+                status = vc_call_read(call, &view[0], &n, &first)
+        self.leave()
+        return samples[:n], first
+
+    def read_audio(self):
+        return self.read(False)
+
+    def read_sent(self):
+        if not (self.config.record_sent or self.config.media == "push"):
+            raise StateError(
+                "this call does not keep what it sends; open it with CallConfig(record_sent=True)"
+            )
+        return self.read(True)
+
+    @property
+    def received_start_ns(self):
+        cdef int64_t stamp = vc_call_received_start_ns(self.enter())
+        self.leave()
+        return stamp
+
+    @property
+    def sent_start_ns(self):
+        cdef int64_t stamp = vc_call_sent_start_ns(self.enter())
+        self.leave()
+        return stamp
+
+    def stats(self):
+        cdef uint64_t values[VC_STAT_COUNT]
+        vc_call_get_stats(self.enter(), values)
+        self.leave()
+        found = {name: values[i] for i, name in enumerate(STAT_NAMES)}
+        found["jitter_ms"] = found.pop("jitter_us") / 1000
+        return found

@@ -1,0 +1,242 @@
+"""The engine's shards: native threads with sockets. Linux only."""
+
+import os
+
+cimport cython
+from libc.stdint cimport int64_t, uint64_t
+
+from voicecore.media._call cimport NativeCall, fill_config, make_event
+from voicecore.media._common cimport check
+from voicecore.media._silero cimport SileroModel
+from voicecore.media.c_base cimport VC_FULL, VC_OK, vc_allocator, vc_status
+from voicecore.media.c_engine cimport *
+from voicecore.media.c_silero cimport vc_silero_model
+
+from voicecore import errors as _errors  # used by the inline functions of _common.pxd
+from voicecore.errors import ConfigError, StateError, SystemCallError
+from voicecore.media._silero import silero_model
+
+
+cdef extern from "errno.h" nogil:
+    int errno
+
+cdef extern from "engine/vc_shard.h" nogil:
+    enum:
+        VC_SHARD_STAT_COUNT
+    ctypedef struct vc_shard:
+        pass
+    ctypedef struct vc_leg:
+        pass
+    ctypedef struct vc_shard_config:
+        const vc_silero_model *model_8k
+        const vc_silero_model *model_16k
+        int max_calls
+        int event_fd
+        const vc_allocator *allocator
+    ctypedef struct vc_leg_config:
+        vc_call_config call
+        const char *local_ip
+        int local_port
+        const char *remote_ip
+        int remote_port
+    vc_shard_config vc_shard_config_default()
+    vc_status vc_shard_create(vc_shard **out, const vc_shard_config *config)
+    vc_status vc_shard_start(vc_shard *shard)
+    void vc_shard_stop(vc_shard *shard)
+    void vc_shard_destroy(vc_shard *shard)
+    vc_status vc_shard_open(vc_shard *shard, const vc_leg_config *config, vc_leg **out)
+    vc_status vc_shard_close(vc_shard *shard, vc_leg *leg)
+    void vc_shard_free(vc_shard *shard, vc_leg *leg)
+    vc_call *vc_leg_call(vc_leg *leg)
+    void vc_leg_local(const vc_leg *leg, char *ip, size_t n, int *port)
+    void vc_shard_wake(vc_shard *shard)
+    vc_status vc_shard_next_event(vc_shard *shard, vc_event *event)
+    void vc_shard_get_stats(const vc_shard *shard, uint64_t *stats)
+
+cdef extern from "sys/eventfd.h" nogil:
+    int eventfd(unsigned int start, int flags)
+    enum:
+        EFD_NONBLOCK
+        EFD_CLOEXEC
+
+# In the order of vc_shard_stat.
+STAT_NAMES = (
+    "ticks",
+    "late_ticks_1ms",
+    "late_ticks_5ms",
+    "late_ticks_20ms",
+    "max_lateness_ns",
+    "tick_work_ns",
+    "max_tick_work_ns",
+    "wakeups",
+    "windows",
+    "calls",
+    "events_dropped",
+)
+
+
+cdef class NativeLeg(NativeCall):
+    """A call with its socket on a shard."""
+
+    cdef vc_leg *leg
+    cdef vc_shard *shard
+    cdef readonly tuple local_address
+
+    def push(self, pcm):
+        NativeCall.push(self, pcm)
+        vc_shard_wake(self.shard)
+
+
+@cython.no_gc_clear  # __dealloc__ frees the legs that are still in the dictionary
+cdef class NativeEngine:
+    """Starts its shards at once; see voicecore.media.engine.Engine."""
+
+    cdef SileroModel model_8k
+    cdef SileroModel model_16k
+    cdef vc_shard *shards[64]
+    cdef readonly int shard_count
+    cdef int event_fd
+    cdef dict legs
+    cdef list loads
+    cdef unsigned int next_number
+    cdef bint stopped
+
+    def __cinit__(self, int shards=1, level=None, int max_calls=4096):
+        cdef vc_shard_config config = vc_shard_config_default()
+        cdef int i
+        self.event_fd = -1
+        self.legs = {}
+        if not 1 <= shards <= 64:
+            raise ConfigError(f"shards is {shards}; it must be 1 to 64")
+        if not 1 <= max_calls <= 65536:
+            raise ConfigError(f"max_calls is {max_calls}; it must be 1 to 65536")
+        self.loads = [0] * shards
+        self.model_8k = silero_model(8000, level)
+        self.model_16k = silero_model(16000, level)
+        self.event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
+        if self.event_fd < 0:
+            raise SystemCallError(errno, f"eventfd: {os.strerror(errno)}")
+        config.model_8k = self.model_8k.handle
+        config.model_16k = self.model_16k.handle
+        config.max_calls = max_calls
+        config.event_fd = self.event_fd
+        for i in range(shards):
+            check(vc_shard_create(&self.shards[i], &config), "cannot create a shard")
+            self.shard_count = i + 1
+            check(vc_shard_start(self.shards[i]), "cannot start a shard's thread")
+
+    def __dealloc__(self):
+        self._free()
+        if self.event_fd >= 0:
+            os.close(self.event_fd)
+
+    cdef void _free(self):
+        cdef int i
+        cdef NativeLeg leg
+        for i in range(self.shard_count):
+            with nogil:
+                vc_shard_stop(self.shards[i])
+        for leg in list(self.legs.values()) if self.legs is not None else []:
+            vc_shard_free(leg.shard, leg.leg)
+            leg.handle = NULL
+            leg.leg = NULL
+        if self.legs is not None:
+            self.legs.clear()
+        for i in range(self.shard_count):
+            vc_shard_destroy(self.shards[i])
+            self.shards[i] = NULL
+        self.shard_count = 0
+
+    def fileno(self):
+        """The eventfd that becomes readable when there are events."""
+        return self.event_fd
+
+    def open(self, config):
+        cdef vc_leg_config native
+        cdef vc_leg *handle = NULL
+        cdef int status, port, index
+        cdef char ip[64]
+        cdef NativeLeg leg = NativeLeg()
+        if self.shard_count == 0:
+            raise StateError("the engine is stopped; make a new one")
+        fill_config(&native.call, config, self.next_number + 1)
+        local_ip = config.local[0].encode()
+        native.local_ip = local_ip
+        native.local_port = config.local[1]
+        native.remote_ip = NULL
+        native.remote_port = 0
+        if config.remote is not None:
+            remote_ip = config.remote[0].encode()
+            native.remote_ip = remote_ip
+            native.remote_port = config.remote[1]
+        index = self.loads.index(min(self.loads))
+        status = vc_shard_open(self.shards[index], &native, &handle)
+        if status == VC_FULL:
+            raise StateError("the engine carries max_calls calls already; close some or raise it")
+        if status == -2:
+            raise ConfigError(
+                f"cannot open the call: local {config.local} or remote {config.remote} is no "
+                "numeric IP address of one family with a port (resolve names first)"
+            )
+        if status == -9:
+            code = errno
+            raise SystemCallError(code, f"cannot bind {config.local}: {os.strerror(code)}")
+        check(status, "cannot open the call")
+        self.next_number += 1
+        self.loads[index] += 1
+        leg.handle = vc_leg_call(handle)
+        leg.leg = handle
+        leg.shard = self.shards[index]
+        leg.config = config
+        leg.number = self.next_number
+        vc_leg_local(handle, ip, sizeof(ip), &port)
+        leg.local_address = ((<bytes>ip).decode(), port)
+        self.legs[leg.number] = leg
+        return leg
+
+    def close(self, NativeLeg leg):
+        """Begins to close; the CallClosed event follows."""
+        if leg.leg == NULL:
+            return
+        # A second close finds the first under way (VC_E_STATE): as good.
+        if vc_shard_close(leg.shard, leg.leg) == VC_FULL:
+            raise StateError("the shard's mailbox is full; it does not run")
+
+    def take_events(self):
+        """[(call number, event or None, is_room)] since the last time; frees closed calls."""
+        cdef vc_event event
+        cdef NativeLeg leg
+        cdef int i
+        taken = []
+        try:
+            os.read(self.event_fd, 8)
+        except BlockingIOError:
+            pass
+        for i in range(self.shard_count):
+            while vc_shard_next_event(self.shards[i], &event) == VC_OK:
+                taken.append((event.call, make_event(&event), event.kind == VC_EVENT_ROOM))
+                if event.kind == VC_EVENT_CLOSED and event.call in self.legs:
+                    leg = self.legs.pop(event.call)
+                    self.loads[i] -= 1
+                    leg.handle = NULL
+                    vc_shard_free(leg.shard, leg.leg)
+                    leg.leg = NULL
+        return taken
+
+    def stats(self):
+        """Counters of all shards: sums, and the maximum for those that are maxima."""
+        cdef uint64_t values[VC_SHARD_STAT_COUNT]
+        cdef int i
+        total = dict.fromkeys(STAT_NAMES, 0)
+        for i in range(self.shard_count):
+            vc_shard_get_stats(self.shards[i], values)
+            for k, name in enumerate(STAT_NAMES):
+                if name.startswith("max_"):
+                    total[name] = max(total[name], values[k])
+                else:
+                    total[name] += values[k]
+        return total
+
+    def stop(self):
+        """Ends the threads and frees all calls; idempotent."""
+        self._free()

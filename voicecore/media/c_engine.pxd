@@ -1,0 +1,113 @@
+"""Mirror of csrc/engine for the bindings; the shard (Linux only) is declared in _engine.pyx."""
+
+from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from voicecore.media.c_base cimport vc_allocator, vc_status
+from voicecore.media.c_silero cimport vc_silero, vc_silero_model
+
+
+cdef extern from "net/vc_jitter.h" nogil:
+    ctypedef enum vc_codec:
+        VC_CODEC_PCMU
+        VC_CODEC_PCMA
+        VC_CODEC_L16
+
+cdef extern from "engine/vc_event.h" nogil:
+    ctypedef enum vc_event_kind:
+        VC_EVENT_SPEECH_STARTED
+        VC_EVENT_SPEECH_STOPPED
+        VC_EVENT_BARGED_IN
+        VC_EVENT_PLAYOUT_STARTED
+        VC_EVENT_PLAYOUT_DRAINED
+        VC_EVENT_MARK_REACHED
+        VC_EVENT_DTMF_RECEIVED
+        VC_EVENT_RTP_TIMED_OUT
+        VC_EVENT_ROOM
+        VC_EVENT_EVENTS_LOST
+        VC_EVENT_CLOSED
+    ctypedef struct vc_event:
+        uint32_t kind
+        uint32_t call
+        int64_t stamp_ns
+        int64_t a
+        int64_t b
+        int64_t c
+    ctypedef struct vc_event_sink:
+        void (*post)(void *context, const vc_event *event) noexcept nogil
+        void *context
+
+cdef extern from "engine/vc_playout.h" nogil:
+    ctypedef struct vc_playout:
+        pass
+    vc_status vc_playout_push(vc_playout *playout, const int16_t *samples, size_t *n)
+    vc_status vc_playout_mark(vc_playout *playout, int64_t mark_id)
+    vc_status vc_playout_end_segment(vc_playout *playout)
+    vc_status vc_playout_pause(vc_playout *playout)
+    vc_status vc_playout_resume(vc_playout *playout)
+    vc_status vc_playout_flush(vc_playout *playout)
+    void vc_playout_want_room(vc_playout *playout)
+    int64_t vc_playout_queue_position(const vc_playout *playout)
+    int64_t vc_playout_play_position(const vc_playout *playout)
+
+cdef extern from "engine/vc_call.h" nogil:
+    enum:
+        VC_CALL_MAX_PACKET_BYTES
+        VC_STAT_PACKETS_SENT
+        VC_STAT_COUNT
+    ctypedef int vc_call_stat
+    ctypedef struct vc_call:
+        pass
+    ctypedef struct vc_call_config:
+        uint32_t number
+        vc_codec codec
+        int rate_hz
+        int play_hz
+        int pushed
+        int record_sent
+        int payload_type
+        int dtmf_payload_type
+        uint32_t ssrc
+        uint16_t first_sequence
+        uint32_t first_timestamp
+        float speech_threshold
+        float silence_threshold
+        int min_speech_ms
+        int min_silence_ms
+        int barge_in_min_speech_ms
+        int fade_ms
+        int loss_wait_ms
+        int max_jitter_ms
+        int rtp_timeout_ms
+        int play_buffer_ms
+        int receive_buffer_ms
+        const vc_silero_model *model
+        vc_event_sink sink
+        const vc_allocator *allocator
+    vc_call_config vc_call_config_default()
+    vc_status vc_call_create(vc_call **out, const vc_call_config *config)
+    void vc_call_destroy(vc_call *call)
+    vc_playout *vc_call_playout(vc_call *call)
+    vc_status vc_call_push(vc_call *call, const int16_t *samples, size_t *n)
+    vc_status vc_call_send_dtmf(vc_call *call, char digit, int duration_ms)
+    vc_status vc_call_read(vc_call *call, int16_t *samples, size_t *n, int64_t *first)
+    vc_status vc_call_read_sent(vc_call *call, int16_t *samples, size_t *n, int64_t *first)
+    size_t vc_call_readable(const vc_call *call)
+    size_t vc_call_sent_readable(const vc_call *call)
+    int64_t vc_call_received_start_ns(const vc_call *call)
+    int64_t vc_call_sent_start_ns(const vc_call *call)
+    void vc_call_get_stats(const vc_call *call, uint64_t *stats)
+    vc_status vc_call_receive(vc_call *call, const uint8_t *data, size_t n, int64_t now_ns)
+    void vc_call_take_pushed(vc_call *call, int64_t now_ns)
+    void vc_call_expire(vc_call *call, int64_t now_ns)
+    vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, size_t *n)
+    void vc_call_count(vc_call *call, vc_call_stat stat, uint64_t more)
+    void vc_call_post(vc_call *call, vc_event_kind kind, int64_t now_ns)
+
+cdef extern from "engine/vc_bank.h" nogil:
+    ctypedef struct vc_bank:
+        pass
+    vc_status vc_bank_create(vc_bank **out, const vc_silero_model *model, size_t capacity,
+                             const vc_allocator *allocator)
+    void vc_bank_destroy(vc_bank *bank)
+    vc_status vc_bank_note(vc_bank *bank, vc_call *call)
+    size_t vc_bank_run(vc_bank *bank, int64_t now_ns)

@@ -1,0 +1,224 @@
+"""A call as the event loop sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicecore.errors import ClosedError
+from voicecore.media.config import CallConfig
+from voicecore.media.events import CallClosed, CallEvent, EventsLost
+
+if TYPE_CHECKING:
+    from voicecore.media._call import NativeCall
+    from voicecore.media._types import Samples
+
+__all__ = ["Call"]
+
+# More than a loop that still runs can leave unread; beyond it the oldest go, and that is said.
+_MAX_EVENTS = 10_000
+
+
+class _Owner(Protocol):
+    """What made the call: the real or the virtual engine."""
+
+    def begin_close(self, call: Call) -> None: ...
+
+
+class Call:
+    """One call: the caller's audio and events come in, the agent's audio goes out.
+
+    Made by ``Engine.open_call``. All methods belong to the loop's thread. Received audio is counted
+    at ``rate_hz`` from the first sample that came (the receive timeline), agent audio at
+    ``play_hz`` from the first sample queued (the play timeline); positions never go back.
+    After the call is closed every method raises :class:`voicecore.errors.ClosedError`.
+
+    Example::
+
+        async for event in call:
+            if isinstance(event, SpeechStopped):
+                call.play(answer)
+                call.end_segment()
+    """
+
+    def __init__(self, native: NativeCall, owner: _Owner, local_address: tuple[str, int]) -> None:
+        self._native = native
+        self._owner = owner
+        self._events: deque[CallEvent] = deque()
+        self._dropped = 0
+        self._new_event = asyncio.Event()
+        self._room = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._flushes = 0
+        self.config: CallConfig = native.config
+        self.number = native.number
+        self.local_address = local_address
+        self.rate_hz = self.config.rate_hz
+        self.play_hz = self.config.play_hz
+
+    def __repr__(self) -> str:
+        state = "closed" if self._native.is_closed else "open"
+        return f"<Call {self.number} {self.config.codec} {self.rate_hz} Hz {state}>"
+
+    # -- events --
+
+    def deliver(self, event: CallEvent | None, is_room: bool) -> None:
+        """Take an event from the engine. Not for users."""
+        if is_room:
+            self._room.set()
+        if event is None:
+            return
+        if len(self._events) >= _MAX_EVENTS:
+            self._events.popleft()
+            self._dropped += 1
+        self._events.append(event)
+        self._new_event.set()
+        if isinstance(event, CallClosed):
+            self._room.set()
+            self._closed.set()
+
+    async def __aiter__(self) -> AsyncIterator[CallEvent]:
+        """Events in order, for one reader; ends after :class:`CallClosed`."""
+        while True:
+            if self._dropped:
+                lost, self._dropped = self._dropped, 0
+                yield EventsLost(self._events[0].stamp_ns, lost)
+            while self._events:
+                event = self._events.popleft()
+                yield event
+                if isinstance(event, CallClosed):
+                    return
+            if self._closed.is_set():
+                return
+            self._new_event.clear()
+            await self._new_event.wait()
+
+    # -- the caller's audio --
+
+    def read_audio(self) -> tuple[NDArray[np.int16], int]:
+        """All received audio since the last read, and the sample index of its first sample.
+
+        int16 at ``rate_hz``, one run without a hole; empty (index -1) if nothing came. If the loop
+        was away for longer than ``receive_buffer_ms``, the newest audio was dropped, and a later
+        read starts at a later index.
+        """
+        return self._native.read_audio()
+
+    def push(self, pcm: Samples) -> None:
+        """Caller audio of a call with ``media="push"``: int16 at ``rate_hz``, any slicing.
+
+        Raises:
+            StateError: the call's audio comes from RTP.
+            LengthError: more than a second is waiting; some of ``pcm`` was not taken.
+        """
+        self._native.push(pcm)
+
+    @property
+    def received_start_ns(self) -> int:
+        """When received sample 0 arrived; 0 if nothing has come yet."""
+        return self._native.received_start_ns
+
+    # -- the agent's audio --
+
+    def play(self, pcm: Samples) -> int:
+        """Queue agent audio, int16 at ``play_hz``; returns how many samples fitted."""
+        return self._native.play(pcm)
+
+    async def play_all(self, pcm: Samples) -> None:
+        """Queue all of ``pcm``, waiting for room; stops quietly when a flush or the end comes."""
+        rest = np.frombuffer(pcm, dtype=np.int16) if isinstance(pcm, bytes) else np.asarray(pcm)
+        flushes = self._flushes
+        while True:
+            rest = rest[self._native.play(rest) :]
+            if len(rest) == 0:
+                return
+            self._room.clear()
+            self._native.want_room()
+            await self._room.wait()
+            if self._flushes != flushes or self._native.is_closed:
+                return
+
+    def end_segment(self) -> None:
+        """Say that the audio queued so far is complete: running dry there is no underrun."""
+        self._native.end_segment()
+
+    def mark(self, mark_id: int) -> int:
+        """Set a mark at the end of the queue; ``MarkReached`` comes when it is sent.
+
+        Returns its position on the play timeline.
+        """
+        return self._native.mark(mark_id)
+
+    def pause(self) -> None:
+        """Fade out and freeze the playout, as the native barge-in gate does."""
+        self._native.pause()
+
+    def resume(self) -> None:
+        """Go on at the exact sample where the playout was paused, with a fade in."""
+        self._native.resume()
+
+    def flush(self) -> None:
+        """Throw away what is queued, fading out what sounds; ends a pause."""
+        self._flushes += 1
+        self._room.set()
+        self._native.flush()
+
+    def send_dtmf(self, digits: str, duration_ms: int = 100) -> None:
+        """Send key presses (RFC 4733), each 40 to 1000 ms long, in place of audio."""
+        for digit in digits:
+            self._native.send_dtmf(digit, duration_ms)
+
+    @property
+    def queue_position(self) -> int:
+        """Play sample index at which the next ``play`` starts."""
+        return self._native.queue_position
+
+    @property
+    def play_position(self) -> int:
+        """First play sample that has not been sent."""
+        return self._native.play_position
+
+    @property
+    def queued_ms(self) -> float:
+        """Agent audio that is queued and not sent."""
+        return (self.queue_position - self.play_position) * 1000 / self.play_hz
+
+    # -- what was sent --
+
+    def read_sent(self) -> tuple[NDArray[np.int16], int]:
+        """What was sent since the last read, int16 at ``rate_hz``, and its first sample's index.
+
+        Raises:
+            StateError: the call was opened without ``record_sent``.
+        """
+        return self._native.read_sent()
+
+    @property
+    def sent_start_ns(self) -> int:
+        """When sent sample 0 left; 0 if nothing has left yet."""
+        return self._native.sent_start_ns
+
+    # -- the end --
+
+    def stats(self) -> dict[str, float]:
+        """Counters as of the last tick: packets, losses, concealment, underruns, jitter."""
+        return self._native.stats()
+
+    @property
+    def is_closed(self) -> bool:
+        """True once the call has ended."""
+        return self._native.is_closed
+
+    async def close(self) -> None:
+        """End the call and wait until its socket is released; idempotent."""
+        if not self._closed.is_set():
+            try:
+                self._owner.begin_close(self)
+            except ClosedError:
+                return
+            await self._closed.wait()
