@@ -317,6 +317,23 @@ static void take_columns(const vc_resample *r, samples *io, size_t first, size_t
     for (first += groups * l; first < last; first++) take_one(r, io, first);
 }
 
+/* n outputs of every phase into the tile. */
+static void all_phases(const vc_resample *r, size_t n)
+{
+    for (size_t phase = 0; phase < r->l;) {
+        const int32_t *offsets = r->offsets + phase * r->n_taps;
+        const float *taps = r->taps + phase * r->n_taps;
+        float *y = r->tile + phase * r->tile_stride;
+        if (phase + 1 < r->l && r->newest[phase + 1] == r->newest[phase]) {
+            r->kernels->columns2(r->buffer, offsets, taps, r->n_taps, y, r->tile_stride, n);
+            phase += 2;
+        } else {
+            r->kernels->columns(r->buffer, offsets, taps, r->n_taps, y, n);
+            phase += 1;
+        }
+    }
+}
+
 /* Whole groups from the present one's start on; outputs that are out already or not yet due are
  * computed with the rest of their vector and left in the tile. */
 static void block_by_columns(vc_resample *r, samples *io, size_t n)
@@ -325,10 +342,7 @@ static void block_by_columns(vc_resample *r, samples *io, size_t n)
     put(r, io, r->history * r->m + r->in_group, n);
     if (last > first) {
         size_t columns = round_up((last + r->l - 1) / r->l, VC_RESAMPLE_PAD);
-        for (size_t phase = 0; phase < r->l; phase++)
-            r->kernels->columns(r->buffer, r->offsets + phase * r->n_taps,
-                                r->taps + phase * r->n_taps, r->n_taps,
-                                r->tile + phase * r->tile_stride, columns);
+        all_phases(r, columns);
         take_columns(r, io, first, last);
     }
     size_t groups = filled / r->m;

@@ -15,6 +15,10 @@ typedef struct vc_resample_kernels {
      * n is a multiple of VC_RESAMPLE_PAD. */
     void (*columns)(const float *x, const int32_t *offsets, const float *taps, size_t n_taps,
                     float *y, size_t n);
+    /* The same for two phases with the same offsets: the second's taps follow the first's, its
+     * outputs are y_stride further. */
+    void (*columns2)(const float *x, const int32_t *offsets, const float *taps, size_t n_taps,
+                     float *y, size_t y_stride, size_t n);
     /* y[i] = dot product of n_taps (a multiple of VC_RESAMPLE_PAD) with x from starts[i] on. */
     void (*dots)(const float *x, const float *taps, size_t n_taps, const int32_t *starts,
                  const int32_t *phases, float *y, size_t n);

@@ -6,20 +6,29 @@
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* `wide` vectors of outputs at once hide the latency of the multiply-add chain. Every output sums
- * its taps in the same order at any width, so slicing cannot change it. */
+/* `wide` vectors of outputs at once hide the latency of the multiply-add chain; two phases at once
+ * share the loads of x. Every output sums its taps in the same order at any width, so slicing
+ * cannot change it. */
 ALWAYS_INLINE void columns_of(const float *x, const int32_t *offsets, const float *taps,
-                              size_t n_taps, float *y, const int wide)
+                              size_t n_taps, float *y, size_t y_stride, const int wide,
+                              const int phases)
 {
-    vc_lanes sums[10];
-    for (int v = 0; v < wide; v++) sums[v] = vc_lanes_zero();
+    vc_lanes sums[2][10];
+    for (int p = 0; p < phases; p++)
+        for (int v = 0; v < wide; v++) sums[p][v] = vc_lanes_zero();
     for (size_t k = 0; k < n_taps; k++) {
         const float *from = x + offsets[k];
         vc_lanes tap = vc_lanes_fill(taps[k]);
-        for (int v = 0; v < wide; v++)
-            sums[v] = vc_lanes_madd(tap, vc_lanes_load(from + v * VC_LANES), sums[v]);
+        vc_lanes second = vc_lanes_fill(taps[(size_t)(phases - 1) * n_taps + k]);
+        for (int v = 0; v < wide; v++) {
+            vc_lanes in = vc_lanes_load(from + v * VC_LANES);
+            sums[0][v] = vc_lanes_madd(tap, in, sums[0][v]);
+            if (phases == 2) sums[1][v] = vc_lanes_madd(second, in, sums[1][v]);
+        }
     }
-    for (int v = 0; v < wide; v++) vc_lanes_store(y + v * VC_LANES, sums[v]);
+    for (int p = 0; p < phases; p++)
+        for (int v = 0; v < wide; v++)
+            vc_lanes_store(y + (size_t)p * y_stride + v * VC_LANES, sums[p][v]);
 }
 
 static void columns(const float *x, const int32_t *offsets, const float *taps, size_t n_taps,
@@ -27,10 +36,19 @@ static void columns(const float *x, const int32_t *offsets, const float *taps, s
 {
     size_t q = 0;
     for (; q + 10 * VC_LANES <= n; q += 10 * VC_LANES)
-        columns_of(x + q, offsets, taps, n_taps, y + q, 10);
+        columns_of(x + q, offsets, taps, n_taps, y + q, 0, 10, 1);
     for (; q + 5 * VC_LANES <= n; q += 5 * VC_LANES)
-        columns_of(x + q, offsets, taps, n_taps, y + q, 5);
-    for (; q < n; q += VC_LANES) columns_of(x + q, offsets, taps, n_taps, y + q, 1);
+        columns_of(x + q, offsets, taps, n_taps, y + q, 0, 5, 1);
+    for (; q < n; q += VC_LANES) columns_of(x + q, offsets, taps, n_taps, y + q, 0, 1, 1);
+}
+
+static void columns2(const float *x, const int32_t *offsets, const float *taps, size_t n_taps,
+                     float *y, size_t y_stride, size_t n)
+{
+    size_t q = 0;
+    for (; q + 5 * VC_LANES <= n; q += 5 * VC_LANES)
+        columns_of(x + q, offsets, taps, n_taps, y + q, y_stride, 5, 2);
+    for (; q < n; q += VC_LANES) columns_of(x + q, offsets, taps, n_taps, y + q, y_stride, 1, 2);
 }
 
 /* 16 partial sums at every level; they are added up in the order of the level's reduction. */
@@ -52,16 +70,19 @@ static void dots(const float *x, const float *taps, size_t n_taps, const int32_t
     }
 }
 
-/* The stream count is a constant in each copy, so the compiler can vectorize the strided access. */
-#define EACH_COUNT(m, work)                                                                        \
+/* The stream count is a constant in each copy, so that the compiler vectorizes the strided access,
+ * which it does for 1, 2, 3 and 4. Six is done as three and two. */
+#define EACH_COUNT(m, work, six)                                                                   \
     switch (m) {                                                                                   \
     case 1: work(1); break;                                                                        \
     case 2: work(2); break;                                                                        \
     case 3: work(3); break;                                                                        \
     case 4: work(4); break;                                                                        \
-    case 6: work(6); break;                                                                        \
+    case 6: six; break;                                                                            \
     default: work(m); break;                                                                       \
     }
+
+enum { SIX_BLOCK = 32 };
 
 #define DEAL(name, type, convert)                                                                  \
     ALWAYS_INLINE void name##_of(const type *restrict in, size_t n, float *restrict streams,       \
@@ -70,9 +91,26 @@ static void dots(const float *x, const float *taps, size_t n_taps, const int32_t
         for (size_t q = 0; q < n; q++)                                                             \
             for (size_t r = 0; r < m; r++) streams[r * stride + q] = convert(in[q * m + r]);       \
     }                                                                                              \
+    static void name##_six(const type *restrict in, size_t n, float *restrict streams,             \
+                           size_t stride)                                                          \
+    {                                                                                              \
+        for (size_t done = 0; done < n; done += SIX_BLOCK) {                                       \
+            size_t part = n - done < SIX_BLOCK ? n - done : SIX_BLOCK;                             \
+            float thirds[3 * 2 * SIX_BLOCK];                                                       \
+            name##_of(in + 6 * done, 2 * part, thirds, 2 * SIX_BLOCK, 3);                          \
+            for (size_t r = 0; r < 3; r++) {                                                       \
+                float *restrict to = streams + r * stride + done;                                  \
+                const float *restrict from = thirds + r * 2 * SIX_BLOCK;                           \
+                for (size_t q = 0; q < part; q++) {                                                \
+                    to[q] = from[2 * q];                                                           \
+                    to[3 * stride + q] = from[2 * q + 1];                                          \
+                }                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
+    }                                                                                              \
     static void name(const type *in, size_t n, float *streams, size_t stride, size_t m)            \
     {                                                                                              \
-        EACH_COUNT(m, name##_WORK)                                                                 \
+        EACH_COUNT(m, name##_WORK, name##_six(in, n, streams, stride))                             \
     }
 
 #define GATHER(name, type, convert)                                                                \
@@ -82,9 +120,26 @@ static void dots(const float *x, const float *taps, size_t n_taps, const int32_t
         for (size_t q = 0; q < n; q++)                                                             \
             for (size_t p = 0; p < m; p++) out[q * m + p] = convert(streams[p * stride + q]);      \
     }                                                                                              \
+    static void name##_six(const float *restrict streams, size_t stride, type *restrict out,       \
+                           size_t n)                                                               \
+    {                                                                                              \
+        for (size_t done = 0; done < n; done += SIX_BLOCK) {                                       \
+            size_t part = n - done < SIX_BLOCK ? n - done : SIX_BLOCK;                             \
+            float thirds[3 * 2 * SIX_BLOCK];                                                       \
+            for (size_t p = 0; p < 3; p++) {                                                       \
+                const float *restrict from = streams + p * stride + done;                          \
+                float *restrict to = thirds + p * 2 * SIX_BLOCK;                                   \
+                for (size_t q = 0; q < part; q++) {                                                \
+                    to[2 * q] = from[q];                                                           \
+                    to[2 * q + 1] = from[3 * stride + q];                                          \
+                }                                                                                  \
+            }                                                                                      \
+            name##_of(thirds, 2 * SIX_BLOCK, 3, out + 6 * done, 2 * part);                         \
+        }                                                                                          \
+    }                                                                                              \
     static void name(const float *streams, size_t stride, size_t m, type *out, size_t n)           \
     {                                                                                              \
-        EACH_COUNT(m, name##_WORK)                                                                 \
+        EACH_COUNT(m, name##_WORK, name##_six(streams, stride, out, n))                            \
     }
 
 #define deal_s16_WORK(m)   deal_s16_of(in, n, streams, stride, m)
@@ -98,5 +153,5 @@ DEAL(deal_f32, float, AS_IS)
 GATHER(gather_s16, int16_t, vc_f32_to_s16)
 GATHER(gather_f32, float, AS_IS)
 
-const vc_resample_kernels VC_RESAMPLE_TABLE = {columns,  dots,       deal_s16,
+const vc_resample_kernels VC_RESAMPLE_TABLE = {columns,  columns2,   dots,      deal_s16,
                                                deal_f32, gather_s16, gather_f32};
