@@ -53,6 +53,11 @@ LEVEL_FLAGS = {
 }  # fmt: skip
 
 
+# A universal Python on macOS would compile every source for both architectures at once.
+if sys.platform == "darwin":
+    os.environ.setdefault("ARCHFLAGS", f"-arch {platform.machine()}")
+
+
 def machine() -> str:
     """The architecture that is compiled for, not the one that compiles (macOS can cross)."""
     flags = os.environ.get("ARCHFLAGS", "")

@@ -71,7 +71,7 @@ static void gather(const vc_silero_net *net, const float *restrict window,
         float x = window[i], size = __builtin_fabsf(x);
         float y = x > limit ? limit : x;
         y = y < -limit ? -limit : y;
-        input[context + i] = (size >= tiny) & (size <= largest) ? y : 0.0f;
+        input[context + i] = ((size >= tiny) & (size <= largest)) ? y : 0.0f;
     }
     memcpy(state->context, input + n, context * sizeof(float));
     size_t end = context + n;

@@ -67,8 +67,8 @@ def test_every_shipped_price_is_dated_sourced_and_metered(shipped: PriceBook):
 def test_embedded_providers_cost_nothing(shipped: PriceBook):
     for kind, name in (
         ("stt", "moonshine/tiny-en"),
-        ("llm", "rules/table-booking"),
-        ("llm", "smollm2/135m"),
+        ("llm", "voicecore/booking"),
+        ("llm", "smollm2/135m-instruct"),
         ("tts", "hibari/heart"),
         ("telephony", "loopback/udp"),
     ):

@@ -22,8 +22,8 @@ def demo_call() -> Meter:
     """A call of 61.0 s with the embedded providers."""
     counted = Meter()
     counted.add_stt("moonshine/tiny-en", audio_ms=22_400.5, open_ms=61_000)
-    counted.add_llm_text("rules/table-booking", ["x" * 401, "y" * 8], "z" * 100)
-    counted.add_llm_text("rules/table-booking", ["x" * 400], "z" * 98)
+    counted.add_llm_text("voicecore/booking", ["x" * 401, "y" * 8], "z" * 100)
+    counted.add_llm_text("voicecore/booking", ["x" * 400], "z" * 98)
     counted.add_tts("hibari/heart", characters=450, audio_ms=31_000)
     counted.add_tts("hibari/heart", characters=50, audio_ms=3_000)
     counted.add_call_leg("loopback/udp", 61_000)
