@@ -121,9 +121,7 @@ def test_relay_carries_both_ways_through_real_sockets() -> None:
                 pass
     assert relay.stats is not None
     for stats in relay.stats:
-        assert stats.received == (
-            stats.forwarded + stats.lost + stats.unroutable + stats.unsent
-        )
+        assert stats.received == (stats.forwarded + stats.lost + stats.unroutable + stats.unsent)
     assert relay.stats[0].lost > 0
     assert len(got) >= 70
     relay.close()  # idempotent

@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from types import TracebackType
+from typing import TextIO
 
 from voicecore.errors import ConfigError, SystemCallError
 
@@ -155,7 +156,7 @@ def _relay(
 ) -> None:
     """Move packets until ``stop`` (called when standard input is readable) says so."""
     peers: list[tuple[str, int] | None] = [None, None]
-    watched: list[object] = [*sockets, sys.stdin]
+    watched: list[socket.socket | TextIO] = [*sockets, sys.stdin]
     while True:
         due_ns = forwarder.next_due_ns()
         wait_s = 1.0 if due_ns is None else max(0.0, (due_ns - time.monotonic_ns()) / 1e9)
