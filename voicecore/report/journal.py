@@ -83,9 +83,7 @@ class Journal:
     def lines(self, origin_ns: int) -> list[dict[str, Any]]:
         """All events in the order of their stamps, with ``ms`` counted from ``origin_ns``."""
         ordered = sorted(self._lines, key=lambda line: line["stamp_ns"])
-        return [
-            {**line, "ms": round((line["stamp_ns"] - origin_ns) / 1e6, 3)} for line in ordered
-        ]
+        return [{**line, "ms": round((line["stamp_ns"] - origin_ns) / 1e6, 3)} for line in ordered]
 
     def write(self, path: Path, origin_ns: int) -> int:
         """Write the file; returns the number of lines."""

@@ -219,7 +219,8 @@ def _hop_table(report: CallReport) -> str:
         measured = "–" if turn.measured_ms is None else f"{turn.measured_ms:.1f}"
         rows.append(
             f'<tr><td>{turn.number}</td>{cells}<td class="n">{turn.unattributed_ms:.1f}</td>'
-            f'<td class="n"><b>{turn.mouth_to_ear_ms:.1f}</b></td><td class="n">{measured}</td></tr>'
+            f'<td class="n"><b>{turn.mouth_to_ear_ms:.1f}</b></td>'
+            f'<td class="n">{measured}</td></tr>'
         )
     return (
         f'<div class="wide"><table><thead><tr><th>turn</th>{heads}'

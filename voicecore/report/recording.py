@@ -70,7 +70,9 @@ class Recording:
             raise StateError("no audio was sent or received: the recording has no timeline")
         return min(starts)
 
-    def _track(self, parts: list[tuple[int, NDArray[np.int16]]], start_ns: int) -> NDArray[np.int16]:
+    def _track(
+        self, parts: list[tuple[int, NDArray[np.int16]]], start_ns: int
+    ) -> NDArray[np.int16]:
         if not parts or start_ns == 0:
             return np.zeros(0, np.int16)
         offset = round((start_ns - self.origin_ns) * self.rate_hz / 1e9)

@@ -76,7 +76,9 @@ class CallerSettings:
     def __post_init__(self) -> None:
         low, high = self.reply_pause_ms
         if not 0 <= low <= high <= 10_000:
-            raise ConfigError(f"reply_pause_ms is {self.reply_pause_ms}; it must be 0 <= low <= high")
+            raise ConfigError(
+                f"reply_pause_ms is {self.reply_pause_ms}; it must be 0 <= low <= high"
+            )
         if not 0 < self.patience_ms <= 120_000:
             raise ConfigError(f"patience_ms is {self.patience_ms}; it must be above 0, to 120000")
         if self.attempts < 1:
@@ -240,9 +242,7 @@ class SimulatedCaller:
 
     async def _wait_to_interrupt(self) -> None:
         """Until the agent is a second into its speech (or has stopped before that)."""
-        await self._until(
-            lambda: not self._agent_speaks, self.settings.interrupt_after_ms
-        )
+        await self._until(lambda: not self._agent_speaks, self.settings.interrupt_after_ms)
         if not self._agent_speaks:
             await self._wait_for_floor()
 
@@ -255,6 +255,4 @@ class SimulatedCaller:
         self.outcome.said.append(
             SaidLine(line.text, self._playout_started_ns, self._now_ns(), over_agent)
         )
-        return await self._until(
-            lambda: self._agent_starts > starts, self.settings.patience_ms
-        )
+        return await self._until(lambda: self._agent_starts > starts, self.settings.patience_ms)

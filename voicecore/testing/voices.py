@@ -97,9 +97,7 @@ class ShiftedVoice(CallerVoice):
         return _finish((pcm / 32768.0).astype(np.float32), 22_050, rate_hz, self.name)
 
 
-def _finish(
-    mono: NDArray[np.float32], in_hz: int, rate_hz: int, name: str
-) -> NDArray[np.int16]:
+def _finish(mono: NDArray[np.float32], in_hz: int, rate_hz: int, name: str) -> NDArray[np.int16]:
     """Trim the silence, bring to the telephone's level, resample."""
     loud = np.flatnonzero(np.abs(mono) > 10 ** (-50 / 20))
     if len(loud) == 0:
@@ -128,9 +126,7 @@ def find_voice(tts: Tts | None = None, prefer: str | None = None) -> CallerVoice
         raise ConfigError(f"voice {prefer!r} is unknown; use 'flite', 'espeak-ng' or 'shifted'")
     flite = shutil.which("flite")
     if flite and prefer in (None, "flite"):
-        return ProgramVoice(
-            "flite rms", [flite, "-voice", "rms", "-t", "{text}", "-o", "{file}"]
-        )
+        return ProgramVoice("flite rms", [flite, "-voice", "rms", "-t", "{text}", "-o", "{file}"])
     espeak = shutil.which("espeak-ng")
     if espeak and prefer in (None, "espeak-ng"):
         return ProgramVoice(

@@ -67,7 +67,7 @@ def to_line(mono: NDArray[np.float32], in_hz: int, rate_hz: int) -> NDArray[np.i
 
     if in_hz not in _LISTED_HZ:
         mono, in_hz = _through_spectrum(mono, in_hz, 48_000), 48_000
-    pcm = np.clip(np.rint(mono * 32768.0), -32768, 32767).astype(np.int16)
+    pcm: NDArray[np.int16] = np.clip(np.rint(mono * 32768.0), -32768, 32767).astype(np.int16)
     if in_hz == rate_hz:
         return pcm
     resampler = Resampler(in_hz, rate_hz)

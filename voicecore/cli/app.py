@@ -1,0 +1,145 @@
+"""The commands and their options; the work is in the modules beside this one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+
+from voicecore import __version__
+from voicecore.errors import VoicecoreError
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="voicecore",
+    help="voicecore: the media core of a voice agent. Start with: voicecore demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class CallerKind(str, Enum):
+    """Where the caller's speech comes from."""
+
+    script = "script"
+    wav = "wav"
+
+
+@app.command()
+def version(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print the versions of voicecore, Python and the CPU level in use."""
+    from voicecore.cli.doctor import versions
+
+    found = versions()
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        print(f"voicecore {__version__} (Python {found['python']}, CPU level {found['cpu_level']})")
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check this machine: CPU level, models, voices, timers, UDP loopback.
+
+    Exits with 1 if `voicecore demo` cannot work here.
+    """
+    from voicecore.cli.doctor import examine, show
+
+    checks = examine()
+    if as_json:
+        print(json.dumps([check.to_json() for check in checks], indent=2))
+    else:
+        show(checks, Console())
+    if any(check.state == "bad" for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    files: Annotated[
+        Optional[list[Path]],  # noqa: UP045 - typer evaluates it, on Python 3.10 too
+        typer.Argument(help="With --caller wav: one file for each thing that the caller says."),
+    ] = None,
+    caller: Annotated[
+        CallerKind, typer.Option(help="A scripted caller, or the files given.")
+    ] = CallerKind.script,
+    voice: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="The caller's voice: flite, espeak-ng or shifted (default: the first found)."
+        ),
+    ] = None,
+    loss: Annotated[
+        float, typer.Option(min=0, max=100, help="Packets that the network loses, percent.")
+    ] = 0.0,
+    jitter: Annotated[
+        float, typer.Option(min=0, max=500, help="Mean random delay of the network, ms.")
+    ] = 0.0,
+    barge_in: Annotated[
+        bool, typer.Option("--barge-in", help="The caller interrupts the agent in mid-sentence.")
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(help="Folder for call.wav, call.jsonl and call.html.")
+    ] = Path("demo-out"),
+    llm: Annotated[
+        bool, typer.Option("--llm", help="SmolLM2 answers what the rules do not know.")
+    ] = False,
+    price_as: Annotated[
+        str,
+        typer.Option(
+            help="What the same call would have cost: stt,llm,tts,carrier from the price book."
+        ),
+    ] = "deepgram/nova-3,openai/gpt-4.1-mini,cartesia/sonic-3,twilio/local-in",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON instead of the conversation.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the network's and the caller's chances.")] = 1,
+    short: Annotated[
+        bool, typer.Option("--short", help="A shorter script: half the call.")
+    ] = False,
+) -> None:
+    """Hold a real spoken conversation on this machine, offline, and draw a picture of it.
+
+    A simulated caller books a table over G.711 RTP on UDP loopback. Exits with 0 only if the
+    conversation reached its end.
+    """
+    from voicecore.cli.demo import DemoOptions, run_demo
+
+    options = DemoOptions(
+        caller=caller.value,
+        files=tuple(files or ()),
+        voice=voice,
+        loss_percent=loss,
+        jitter_ms=jitter,
+        barge_in=barge_in,
+        out=out,
+        llm=llm,
+        price_as=price_as,
+        as_json=as_json,
+        seed=seed,
+        short=short,
+    )
+    raise typer.Exit(run_demo(options))
+
+
+def run() -> None:
+    """Run the command; errors that voicecore raises on purpose become one line and exit code 1."""
+    try:
+        app()
+    except VoicecoreError as error:
+        Console(stderr=True).print("voicecore:", style="bold red", end=" ")
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
