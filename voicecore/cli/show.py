@@ -124,21 +124,16 @@ class LiveView:
 
 def _bar(turn: TurnLatency, styles: dict[str, int], end_ms: float, width: int) -> Text:
     """One turn as a bar; every hop begins and ends at its rounded place, so nothing drifts."""
-    bar = Text()
-    at_ms = 0.0
 
     def column(ms: float) -> int:
         return min(width, round(ms / end_ms * width))
 
-    parts = [
-        (hop.length_ms, _HOP_GLYPHS[styles[hop.name]], _HOP_STYLES[styles[hop.name]])
-        for hop in turn.hops
-    ]
-    parts.append((max(0.0, turn.unattributed_ms), _REST_GLYPH, _REST_STYLE))
-    for length_ms, glyph, style in parts:
-        cells = column(at_ms + length_ms) - column(at_ms)
-        at_ms += length_ms
-        bar.append(glyph * cells, style=style)
+    cells = [(_REST_GLYPH, _REST_STYLE)] * column(turn.mouth_to_ear_ms)
+    for hop in turn.hops:
+        style = styles[hop.name]
+        for place in range(column(hop.start_ms), column(hop.start_ms + hop.length_ms)):
+            cells[place] = (_HOP_GLYPHS[style], _HOP_STYLES[style])
+    bar = Text.assemble(*cells)
     if turn.measured_ms is not None:
         place = column(turn.measured_ms)
         plain = len(bar.plain)

@@ -83,10 +83,17 @@ class TranscriptLine:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One stage of a turn; hops follow each other without overlap."""
+    """One stage of a turn; hops follow each other without overlap.
+
+    Attributes:
+        name: the stage.
+        length_ms: how long the caller waited for it.
+        start_ms: when it began, counted from the start of the turn.
+    """
 
     name: str
     length_ms: float
+    start_ms: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,10 @@ def _json(report: CallReport, rate_hz: int) -> str:
                 "number": t.number,
                 "start_ms": t.start_ms,
                 "mouth_to_ear_ms": t.mouth_to_ear_ms,
-                "hops": [{"name": h.name, "length_ms": h.length_ms} for h in t.hops],
+                "hops": [
+                    {"name": h.name, "start_ms": h.start_ms, "length_ms": h.length_ms}
+                    for h in t.hops
+                ],
             }
             for t in report.turns
         ],
@@ -171,22 +174,19 @@ def _turns(report: CallReport) -> str:
 
 
 def _turn(turn: TurnLatency, color: dict[str, str], end_ms: float) -> str:
-    bars, at = [], 0.0
+    # The whole wait lies below, hatched; what no hop covers is unattributed.
+    bars = [
+        f'<div class="hop hatch" style="left:0;width:{100 * turn.mouth_to_ear_ms / end_ms:.3f}%" '
+        f'title="unattributed: {turn.unattributed_ms:.1f} ms"></div>'
+    ]
     for hop in turn.hops:
         share = hop.length_ms / end_ms
         label = f"{hop.length_ms:.0f}" if share > _LABEL_MIN_SHARE else ""
         bars.append(
-            f'<div class="hop" style="left:{100 * at / end_ms:.3f}%;width:{100 * share:.3f}%;'
-            f'background:{color[hop.name]}" title="{escape(hop.name)}: {hop.length_ms:.1f} ms">'
-            f"{label}</div>"
+            f'<div class="hop" style="left:{100 * hop.start_ms / end_ms:.3f}%;'
+            f'width:{100 * share:.3f}%;background:{color[hop.name]}" '
+            f'title="{escape(hop.name)}: {hop.length_ms:.1f} ms">{label}</div>'
         )
-        at += hop.length_ms
-    rest = max(turn.unattributed_ms, 0.0)
-    bars.append(
-        f'<div class="hop hatch" style="left:{100 * at / end_ms:.3f}%;'
-        f'width:{100 * rest / end_ms:.3f}%" title="unattributed: {turn.unattributed_ms:.1f} ms">'
-        "</div>"
-    )
     if turn.measured_ms is not None:
         bars.append(
             f'<div class="measured" style="left:{100 * turn.measured_ms / end_ms:.3f}%" '

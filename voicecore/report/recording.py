@@ -53,6 +53,19 @@ class Recording:
         if len(pcm) and first_sample < self._limit:
             self._received.append((first_sample, pcm))
 
+    def received(self, first_sample: int, end_sample: int) -> NDArray[np.int16]:
+        """A stretch of what was received so far; silence where nothing is known."""
+        stretch = np.zeros(max(0, end_sample - first_sample), np.int16)
+        for first, pcm in reversed(self._received):
+            if first + len(pcm) <= first_sample:
+                break
+            start, end = max(first, first_sample), min(first + len(pcm), end_sample)
+            if start < end:
+                stretch[start - first_sample : end - first_sample] = pcm[
+                    start - first : end - first
+                ]
+        return stretch
+
     def start(self, sent_start_ns: int, received_start_ns: int) -> None:
         """When sample 0 left and when sample 0 came; 0 for a direction that never started."""
         self._sent_start_ns = sent_start_ns
@@ -83,6 +96,11 @@ class Recording:
             taken = pcm[: len(room)]
             room[: len(taken)] = taken
         return track
+
+    @property
+    def length_ms(self) -> float:
+        """Length of the file."""
+        return len(self.stereo()) * 1000 / self.rate_hz
 
     def stereo(self) -> NDArray[np.int16]:
         """int16[n, 2]: left what was sent, right what was received."""

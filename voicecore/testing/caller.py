@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -27,8 +27,9 @@ from voicecore.media.events import (
     SpeechStarted,
     SpeechStopped,
 )
+from voicecore.testing.script import CallerLine, Script
 
-__all__ = ["CallerLine", "CallerOutcome", "CallerSettings", "SaidLine", "SimulatedCaller"]
+__all__ = ["CallerOutcome", "CallerSettings", "SaidLine", "SimulatedCaller"]
 
 
 class CallerLeg(Protocol):
@@ -37,21 +38,6 @@ class CallerLeg(Protocol):
     def __aiter__(self) -> AsyncIterator[CallEvent]: ...
     async def play_all(self, pcm: NDArray[np.int16]) -> None: ...
     def end_segment(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class CallerLine:
-    """One utterance.
-
-    Attributes:
-        text: what is said; a file's name for recordings.
-        pcm: the speech, mono int16 at the leg's play rate.
-        interrupts: True to say it while the agent speaks.
-    """
-
-    text: str
-    pcm: NDArray[np.int16]
-    interrupts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +89,12 @@ class CallerOutcome:
         ended: "finished" (all lines said and answered), "no_answer" (the agent did not answer a
             line in spite of all attempts), "no_greeting", or "hung_up" (the call closed first).
         said: every line, repetitions too.
-        agent_speech: (start_ns, end_ns) of the agent's speech as the caller's ear heard it.
+        heard: what the caller understood of the agent, if it was given an understanding.
     """
 
     ended: Literal["finished", "no_answer", "no_greeting", "hung_up"] = "hung_up"
     said: list[SaidLine] = field(default_factory=list)
-    agent_speech: list[tuple[int, int]] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
 
 
 class _HungUp(Exception):
@@ -116,17 +102,19 @@ class _HungUp(Exception):
 
 
 class SimulatedCaller:
-    """Speaks ``lines`` in order, each after the agent has had its say.
+    """Speaks a script's lines, each after the agent has had its say.
 
     Args:
         leg: the caller's call; its ``min_silence_ms`` decides when the agent counts as silent.
-        lines: prepared speech.
+        script: prepared speech.
         settings: behaviour.
+        understand: turns a stretch of the leg's receive timeline (first sample, one past the last)
+            into text, so that the caller can answer a question asked again; None: the lines come
+            in their order.
         observe: gets every event of the leg, in order.
         now_ns: the clock, CLOCK_MONOTONIC.
-        sleep: waits some seconds; for virtual time.
 
-        caller = SimulatedCaller(leg, lines)
+        caller = SimulatedCaller(leg, Script(lines))
         outcome = await caller.run()
 
     One run a caller; ``run`` owns the leg's event iteration.
@@ -135,25 +123,30 @@ class SimulatedCaller:
     def __init__(
         self,
         leg: CallerLeg,
-        lines: Sequence[CallerLine],
+        script: Script,
         settings: CallerSettings | None = None,
         *,
+        understand: Callable[[int, int], Awaitable[str]] | None = None,
         observe: Callable[[CallEvent], None] | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.settings = settings or CallerSettings()
         self.outcome = CallerOutcome()
         self._leg = leg
-        self._lines = tuple(lines)
+        self._script = script
+        self._understand = understand
         self._observe = observe
         self._now_ns = now_ns
         self._random = random.Random(self.settings.seed)
         self._changed = asyncio.Condition()
         self._agent_speaks = False
         self._agent_starts = 0
+        self._first_sample: int | None = None  # of what the agent said since the last line
+        self._end_sample = 0
         self._playout_started_ns = 0
         self._drains = 0
-        self._closed = False
+        self._starts_before_line = 0
+        self._hung_up = False
 
     async def run(self) -> CallerOutcome:
         """Hold the conversation; returns when it is over for the caller."""
@@ -161,11 +154,19 @@ class SimulatedCaller:
         try:
             self.outcome.ended = await self._talk()
         except _HungUp:
-            self.outcome.ended = "hung_up"
+            # Hanging up is also how an agent says that all is said.
+            if self._script.is_complete and self._agent_starts > self._starts_before_line:
+                self.outcome.ended = "finished"
         finally:
             ears.cancel()
             await asyncio.gather(ears, return_exceptions=True)
         return self.outcome
+
+    async def agent_hung_up(self) -> None:
+        """Tell the caller that the call is over (a carrier would signal it)."""
+        async with self._changed:
+            self._hung_up = True
+            self._changed.notify_all()
 
     # -- the ear ---------------------------------------------------------------------------
 
@@ -176,33 +177,29 @@ class SimulatedCaller:
             async with self._changed:
                 self._take(event)
                 self._changed.notify_all()
-        async with self._changed:
-            self._closed = True
-            self._changed.notify_all()
 
     def _take(self, event: CallEvent) -> None:
         if isinstance(event, SpeechStarted):
             self._agent_speaks = True
             self._agent_starts += 1
-            self.outcome.agent_speech.append((event.audio_ns, 0))
+            if self._first_sample is None:
+                self._first_sample = event.sample
         elif isinstance(event, SpeechStopped):
             self._agent_speaks = False
-            if self.outcome.agent_speech:
-                start_ns, _ = self.outcome.agent_speech[-1]
-                self.outcome.agent_speech[-1] = (start_ns, event.audio_ns)
+            self._end_sample = event.sample
         elif isinstance(event, PlayoutStarted):
             self._playout_started_ns = event.packet_ns
         elif isinstance(event, PlayoutDrained):
             self._drains += 1
         elif isinstance(event, (CallClosed, RtpTimedOut)):
-            self._closed = True
+            self._hung_up = True
 
     async def _until(self, true: Callable[[], bool], timeout_ms: float | None = None) -> bool:
         """Wait for a state of the ear; False after the time is up."""
 
         async def wait() -> None:
             async with self._changed:
-                await self._changed.wait_for(lambda: true() or self._closed)
+                await self._changed.wait_for(lambda: true() or self._hung_up)
 
         try:
             await asyncio.wait_for(wait(), None if timeout_ms is None else timeout_ms / 1000.0)
@@ -212,24 +209,32 @@ class SimulatedCaller:
             raise _HungUp
         return True
 
+    async def _heard(self) -> str:
+        """What the agent said since the last line, as far as it is understood."""
+        first, self._first_sample = self._first_sample, None
+        if self._understand is None or first is None or self._end_sample <= first:
+            return ""
+        text = await self._understand(first, self._end_sample)
+        self.outcome.heard.append(text)
+        return text
+
     # -- the mouth -------------------------------------------------------------------------
 
     async def _talk(self) -> Literal["finished", "no_answer", "no_greeting"]:
         if not await self._until(lambda: self._agent_starts > 0, self.settings.patience_ms):
             return "no_greeting"
-        for line in self._lines:
-            if line.interrupts:
-                await self._wait_to_interrupt()
-            else:
+        while True:
+            interrupting = self._script.next_interrupts() and await self._wait_to_interrupt()
+            if not interrupting:
                 await self._wait_for_floor()
+            line = self._script.choose("" if interrupting else await self._heard())
+            if line is None:
+                return "finished"
             for _ in range(self.settings.attempts):
                 if await self._say_and_be_answered(line):
                     break
-                await self._wait_for_floor()
             else:
                 return "no_answer"
-        await self._until(lambda: not self._agent_speaks)
-        return "finished"
 
     async def _wait_for_floor(self) -> None:
         """Until the agent has stopped and has not gone on within a human pause."""
@@ -237,17 +242,23 @@ class SimulatedCaller:
             await self._until(lambda: not self._agent_speaks)
             starts = self._agent_starts
             pause_ms = self._random.uniform(*self.settings.reply_pause_ms)
-            if not await self._until(lambda s=starts: self._agent_starts > s, pause_ms):  # type: ignore[misc]
+
+            def goes_on(starts: int = starts) -> bool:
+                return self._agent_starts > starts
+
+            if not await self._until(goes_on, pause_ms):
                 return
 
-    async def _wait_to_interrupt(self) -> None:
-        """Until the agent is a second into its speech (or has stopped before that)."""
-        await self._until(lambda: not self._agent_speaks, self.settings.interrupt_after_ms)
-        if not self._agent_speaks:
-            await self._wait_for_floor()
+    async def _wait_to_interrupt(self) -> bool:
+        """Until the agent is a second into its speech; False if it stopped before that."""
+        return not await self._until(
+            lambda: not self._agent_speaks, self.settings.interrupt_after_ms
+        )
 
     async def _say_and_be_answered(self, line: CallerLine) -> bool:
         drains, starts = self._drains, self._agent_starts
+        self._starts_before_line = starts
+        self._first_sample = None
         over_agent = self._agent_speaks
         await self._leg.play_all(line.pcm)
         self._leg.end_segment()

@@ -248,12 +248,9 @@
       if (Math.abs(mark.at_ms - ms) * pxPerMs < 6) parts.push(mark.label);
     for (const turn of data.turns)
       if (turn.start_ms <= ms && ms < turn.start_ms + turn.mouth_to_ear_ms) {
-        let at = turn.start_ms, name = "unattributed";
-        for (const hop of turn.hops) {
-          at += hop.length_ms;
-          if (ms < at) { name = hop.name; break; }
-        }
-        parts.push("turn " + turn.number + ": " + name);
+        const since = ms - turn.start_ms;
+        const hop = turn.hops.find((h) => h.start_ms <= since && since < h.start_ms + h.length_ms);
+        parts.push("turn " + turn.number + ": " + (hop ? hop.name : "unattributed"));
       }
     for (const line of data.transcript)
       if (line.start_ms <= ms && ms < line.end_ms) parts.push(line.who + ": “" + line.text + "”");

@@ -1,0 +1,79 @@
+"""From the events of a running call to the lines on the terminal."""
+
+from __future__ import annotations
+
+from voicecore.cli.show import LiveView
+from voicecore.media.events import BargedIn, CallEvent, PlayoutDrained
+from voicecore.report.model import TranscriptLine
+from voicecore.session import (
+    AgentSaid,
+    BargeInConfirmed,
+    BargeInDismissed,
+    CallerTranscribed,
+    ProviderFailed,
+    SessionReport,
+    StateChanged,
+    TurnFinished,
+)
+
+__all__ = ["LiveWatcher"]
+
+
+class LiveWatcher:
+    """Feeds a LiveView; times count from the first event."""
+
+    def __init__(self, view: LiveView) -> None:
+        self._view = view
+        self._first_ns = 0
+        self._reply = 0
+        self._reply_text = ""
+
+    def _ms(self, stamp_ns: int) -> float:
+        return (stamp_ns - self._first_ns) / 1e6
+
+    def take(self, source: str, event: object) -> None:
+        """Take an event of the call."""
+        if isinstance(event, (CallEvent, SessionReport)) and self._first_ns == 0:
+            self._first_ns = event.stamp_ns
+        if source == "caller-leg":
+            return
+        if isinstance(event, StateChanged):
+            self._view.state(event.state)
+        elif isinstance(event, CallerTranscribed):
+            self._view.hint("caller", event.text)
+        elif isinstance(event, AgentSaid):
+            if event.reply != self._reply:
+                self._reply, self._reply_text = event.reply, ""
+            self._reply_text += event.delta
+            self._view.hint("agent", self._reply_text)
+        elif isinstance(event, BargedIn):
+            self._view.note(self._ms(event.stamp_ns), "caller speaks over the agent: paused")
+        elif isinstance(event, BargeInConfirmed):
+            self._view.note(self._ms(event.stamp_ns), "barge-in confirmed: the rest is dropped")
+        elif isinstance(event, BargeInDismissed):
+            self._view.note(
+                self._ms(event.stamp_ns), f"false alarm ({event.reason}): agent goes on"
+            )
+        elif isinstance(event, PlayoutDrained) and event.underrun:
+            self._view.note(self._ms(event.stamp_ns), "the agent's audio ran dry", "yellow")
+        elif isinstance(event, ProviderFailed):
+            failure = event.failure
+            text = f"{failure.stage} {failure.provider} failed: {failure.message}"
+            self._view.note(self._ms(event.stamp_ns), text, "red")
+        elif isinstance(event, TurnFinished):
+            self._turn(event)
+
+    def _turn(self, event: TurnFinished) -> None:
+        record = event.record
+        stamps = record.stamps
+        if record.caller_text:
+            at_ms = self._ms(stamps.caller_end_ns or event.stamp_ns)
+            self._view.said(TranscriptLine("caller", at_ms, at_ms, record.caller_text))
+        if record.agent_text:
+            at_ms = self._ms(stamps.first_packet_ns or event.stamp_ns)
+            meant, heard = record.agent_text.split(), record.heard_text.split()
+            unheard = " ".join(meant[len(heard) :]) if record.interrupted else ""
+            waited = record.stamps.mouth_to_ear_ms
+            note = f"after {waited:.0f} ms" if waited is not None else ""
+            line = TranscriptLine("agent", at_ms, at_ms, record.heard_text, unheard=unheard)
+            self._view.said(line, note)
