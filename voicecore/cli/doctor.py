@@ -99,7 +99,16 @@ def _models() -> list[Check]:
         state: Literal["ok", "note", "bad"] = "ok" if model.found else "bad"
         if not model.found and model.optional:
             state = "note"
-        checks.append(Check(f"model {model.name}", state, model.text, model.to_json()))
+        text = f"version {model.version}" if model.version else "found"
+        if not model.found:
+            text = model.problem + (" (optional)" if model.optional else "")
+        values = {
+            "version": model.version,
+            "path": str(model.path) if model.path else None,
+            "install": model.install,
+            "optional": model.optional,
+        }
+        checks.append(Check(model.name, state, text, values))
     return checks
 
 
