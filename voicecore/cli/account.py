@@ -32,7 +32,8 @@ from voicecore.report.model import (
     TurnLatency,
     Who,
 )
-from voicecore.session import BargeInConfirmed, BargeInDismissed, TurnRecord
+from voicecore.session import TurnRecord
+from voicecore.session.events import BargeInConfirmed, BargeInDismissed
 
 __all__ = ["build_report", "meter_call"]
 
@@ -196,7 +197,7 @@ def _agent_line(record: TurnRecord, start_ms: float, end_ms: float) -> Transcrip
 
 
 def _turns(records: list[TurnRecord], gaps: list[Gap], time: _Timeline) -> list[TurnLatency]:
-    turns = []
+    turns: list[TurnLatency] = []
     left = list(gaps)
     for record in records:
         waterfall = Waterfall.from_stamps(record.stamps)
@@ -229,7 +230,7 @@ def _turns(records: list[TurnRecord], gaps: list[Gap], time: _Timeline) -> list[
 
 def _counters(talk: Conversation) -> list[Counters]:
     found = [
-        Counters(title, dict(talk.stats[title]))
+        Counters(title, {_ms_name(n): _ms_value(n, v) for n, v in talk.stats[title].items()})
         for title in ("agent's leg", "caller's leg", "agent's engine", "caller's engine")
         if title in talk.stats
     ]
@@ -240,6 +241,14 @@ def _counters(talk: Conversation) -> list[Counters]:
             }
             found.append(Counters(f"network, {title}", values))
     return found
+
+
+def _ms_name(name: str) -> str:
+    return name.removesuffix("_ns") + "_ms" if name.endswith("_ns") else name
+
+
+def _ms_value(name: str, value: float | int) -> float | int:
+    return value / 1e6 if name.endswith("_ns") else value
 
 
 def meter_call(talk: Conversation, providers: EmbeddedProviders) -> Meter:

@@ -22,7 +22,8 @@ from voicecore.providers.base import Message, Stt
 from voicecore.providers.embedded import EmbeddedProviders
 from voicecore.report.journal import Journal
 from voicecore.report.recording import Recording
-from voicecore.session import Session, SessionConfig, SessionReport, TurnRecord
+from voicecore.session import Session, SessionConfig, TurnRecord
+from voicecore.session.events import SessionReport
 from voicecore.testing.caller import CallerOutcome, CallerSettings, SimulatedCaller
 from voicecore.testing.network import Impairment, NetworkRelay, RelayStats
 from voicecore.testing.script import Script
@@ -55,6 +56,7 @@ class Conversation:
         network: the relay's counters, there and back.
         call_ms: from answer to hang-up.
         stt_audio_ms: audio that was transcribed for the agent.
+        agent_hung_up: the agent ended the call.
         timed_out: the call was ended because it lasted ten minutes.
     """
 
@@ -70,6 +72,7 @@ class Conversation:
     network: tuple[RelayStats, RelayStats] | None = None
     call_ms: float = 0.0
     stt_audio_ms: float = 0.0
+    agent_hung_up: bool = False
     timed_out: bool = False
 
     def watch(self, watcher: Watcher | None, source: str, event: CallEvent | SessionReport) -> None:
@@ -120,7 +123,11 @@ async def hold_conversation(
         agent_engine = await stack.enter_async_context(Engine())
         caller_engine = await stack.enter_async_context(Engine())
         agent_leg = await agent_engine.open_call(
-            CallConfig(play_hz=providers.tts.rate_hz, remote=relay.second if relay else None)
+            CallConfig(
+                play_hz=providers.tts.rate_hz,
+                remote=relay.second if relay else None,
+                receive_buffer_ms=60_000,
+            )
         )
         caller_leg = await caller_engine.open_call(
             CallConfig(
@@ -212,6 +219,7 @@ async def _talk(session: Session, caller: SimulatedCaller, talk: Conversation) -
             {agent, human}, timeout=_LONGEST_CALL_S, return_when=asyncio.FIRST_COMPLETED
         )
         talk.timed_out = not done
+        talk.agent_hung_up = agent in done and agent.exception() is None
         if human not in done:
             await caller.agent_hung_up()
         talk.caller = await human

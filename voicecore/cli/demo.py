@@ -73,18 +73,24 @@ class DemoResult:
         talk: the call.
         report: its facts.
         booking: where the booking stands at the end.
+        scripted: the caller followed the script.
         files: what was written.
     """
 
     talk: Conversation
     report: CallReport
     booking: BookingState
+    scripted: bool
     files: dict[str, Path]
 
     @property
     def reached_end(self) -> bool:
-        """Whether the conversation came to its end: everything was said and answered."""
-        return self.talk.caller.ended == "finished" and not self.talk.timed_out
+        """Whether the conversation came to its end: all is said, and answered.
+
+        With the script that is: the agent said goodbye and hung up. Recordings may end anywhere.
+        """
+        finished = self.talk.caller.ended == "finished" and not self.talk.timed_out
+        return finished and (self.talk.agent_hung_up or not self.scripted)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -123,11 +129,13 @@ def run_demo(options: DemoOptions) -> int:
 
 
 def _why_not(result: DemoResult) -> str:
+    if result.talk.timed_out:
+        return "The conversation did not reach its end within ten minutes."
     reasons = {
         "no_answer": "the agent gave no answer to a line that was said three times",
         "no_greeting": "the agent never greeted",
         "hung_up": "the call was closed before everything was said",
-        "finished": "the call was ended after ten minutes",
+        "finished": "the agent did not say goodbye",
     }
     return f"The conversation did not reach its end: {reasons[result.talk.caller.ended]}."
 
@@ -174,7 +182,8 @@ async def hold_demo(options: DemoOptions, console: Console) -> DemoResult:
             network=network,
         )
         files["call.html"].write_text(render_page(report, wav, CALLER_HZ), encoding="utf-8")
-        return DemoResult(talk, report, providers.llm.state(talk.history), files)
+        booking = providers.llm.state(talk.history)
+        return DemoResult(talk, report, booking, not options.files, files)
     finally:
         providers.close()
 

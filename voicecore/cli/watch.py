@@ -5,7 +5,7 @@ from __future__ import annotations
 from voicecore.cli.show import LiveView
 from voicecore.media.events import BargedIn, CallEvent, PlayoutDrained
 from voicecore.report.model import TranscriptLine
-from voicecore.session import (
+from voicecore.session.events import (
     AgentSaid,
     BargeInConfirmed,
     BargeInDismissed,

@@ -232,6 +232,15 @@ def _hop_table(report: CallReport) -> str:
 # -- tables --------------------------------------------------------------------------------
 
 
+def _differ(spoken: str, text: str) -> bool:
+    """Whether something else was said than understood; writing alone is no difference."""
+
+    def letters(words: str) -> str:
+        return "".join(c for c in words.lower() if c.isalnum())
+
+    return bool(spoken) and letters(spoken) != letters(text)
+
+
 def _transcript(lines: list[TranscriptLine]) -> str:
     rows = []
     for line in sorted(lines, key=lambda line: line.start_ms):
@@ -241,7 +250,7 @@ def _transcript(lines: list[TranscriptLine]) -> str:
                 f' <span class="unheard" title="never sounded">{escape(line.unheard)}</span>'
                 ' <span class="quiet">(cut off by the caller)</span>'
             )
-        if line.spoken and line.spoken != line.text:
+        if _differ(line.spoken, line.text):
             text += f'<br><span class="quiet">really said: {escape(line.spoken)}</span>'
         jump = _jump(line.start_ms - 300, line.end_ms + 300, _clock(line.start_ms))
         rows.append(

@@ -40,6 +40,7 @@ _DAY = r"which day|what day"
 _TIME = r"what time"
 _NAME = r"what name|which name"
 _CONFIRM = r"is that right|yes or no|book it"
+_MORE = r"anything else"
 
 BOOKING: tuple[ScriptLine, ...] = (
     ScriptLine("Hello, I would like to book a table for four people.", _PEOPLE),
@@ -48,7 +49,7 @@ BOOKING: tuple[ScriptLine, ...] = (
     ScriptLine("At half past seven in the evening.", _TIME),
     ScriptLine("The name is Baker.", _NAME),
     ScriptLine("Yes, that is right.", _CONFIRM, may_interrupt=True),
-    ScriptLine("Thank you very much. Goodbye."),
+    ScriptLine("Thank you very much. Bye bye.", _MORE),
 )
 
 SHORT_BOOKING: tuple[ScriptLine, ...] = (
@@ -56,7 +57,7 @@ SHORT_BOOKING: tuple[ScriptLine, ...] = (
     ScriptLine("At half past seven in the evening.", _TIME),
     ScriptLine("The name is Baker.", _NAME),
     ScriptLine("Yes, that is right.", _CONFIRM, may_interrupt=True),
-    ScriptLine("Thank you very much. Goodbye."),
+    ScriptLine("Thank you very much. Bye bye.", _MORE),
 )
 
 

@@ -8,6 +8,7 @@ sound and fine for files of minutes.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +71,7 @@ def to_line(mono: NDArray[np.float32], in_hz: int, rate_hz: int) -> NDArray[np.i
     pcm: NDArray[np.int16] = np.clip(np.rint(mono * 32768.0), -32768, 32767).astype(np.int16)
     if in_hz == rate_hz:
         return pcm
-    resampler = Resampler(in_hz, rate_hz)
+    resampler: Any = Resampler(in_hz, rate_hz)
     return np.concatenate([resampler.process(pcm), resampler.flush()])
 
 
