@@ -74,14 +74,14 @@ class SessionMachine:
         self._timers: set[ev.TimerName] = set()
         self.state: ev.State = "listening"
         self.closed = False
-        self._leaving = False
+        self._begun = self._leaving = False
         self._failures = self._silences = 0
         # the caller's turn
         self._segments: list[_Segment] = []
         self._open: _Segment | None = None
         self._last_segment = 0
         self._digits = ""
-        self._decided_ns = 0
+        self._decided_ns: int | None = None
         self._complete_segment = 0
         self._probability: float | None = None
         self._talked_over: SpeechStarted | None = None
@@ -141,9 +141,10 @@ class SessionMachine:
 
     def _session_started(self, _event: ev.SessionStarted, now: int) -> None:
         speaking = self._config.speaking
-        if self._reply is not None or self._segments:
+        if self._begun:
             return
-        if speaking.agent_first:
+        self._begun = True
+        if speaking.agent_first and not self._segments:
             self._start_reply(now, line=speaking.greeting or None)
         else:
             self._wait_in_silence(now)
@@ -217,7 +218,7 @@ class SessionMachine:
         self._last_segment += 1
         self._open = _Segment(self._last_segment, started_ns)
         self._segments.append(self._open)
-        self._decided_ns = 0
+        self._decided_ns = None
         self._do(act.StartTranscript(self._last_segment, sample))
 
     def _close_segment(self, stopped_ns: int, now: int) -> None:
@@ -282,12 +283,12 @@ class SessionMachine:
             return
         self._probability = event.probability
         if event.probability >= self._config.listening.turn_threshold:
-            self._decided_ns = self._decided_ns or now
+            self._decide(now)
             self._cancel_timer("turn")
             self._reply_if_complete(now)
 
     def _dtmf_received(self, event: DtmfReceived, now: int) -> None:
-        if self._leaving:
+        if self._leaving or (event.digit == "#" and not self._digits):
             return
         if self.state == "thinking":
             self._withdraw()
@@ -297,7 +298,7 @@ class SessionMachine:
         if event.digit != "#":
             self._digits += event.digit
             self._set_timer("digits", now + self._config.listening.digits_wait_ms * _MS)
-        elif self._digits:
+        else:
             self._digits_complete(now)
 
     def _digits_complete(self, now: int) -> None:
@@ -328,15 +329,19 @@ class SessionMachine:
             self._wait_in_silence(now)
             return
         if self._segments[-1].id == self._complete_segment:
-            self._decided_ns = self._decided_ns or now  # only noise since it was found complete
-        if self._decided_ns:
+            self._decide(now)  # only noise came since it was found complete
+        if self._decided_ns is not None:
             self._silences = 0
             self._start_reply(now, user_text=self._text())
+
+    def _decide(self, now: int) -> None:
+        if self._decided_ns is None:
+            self._decided_ns = now
 
     def _forget_turn(self) -> None:
         """Nothing that the caller said is waiting for an answer any more."""
         self._segments = []
-        self._decided_ns = self._complete_segment = 0
+        self._decided_ns, self._complete_segment = None, 0
         self._probability = None
         for name in ("turn", "final", "confirm"):
             self._cancel_timer(name)
@@ -415,7 +420,7 @@ class SessionMachine:
                 user_text,
                 line,
                 self._complete_segment,
-                self._decided_ns,
+                self._decided_ns or 0,
                 final_ns,
                 self._probability,
             )
@@ -479,6 +484,8 @@ class SessionMachine:
     def _reply_broke(self, now: int, *, timed_out: bool) -> None:
         assert self._reply is not None
         if self._reply_broken:  # the apology failed as well: no voice is left
+            if self.state == "thinking":
+                self._forget_turn()
             self._drop_reply("failed", flush=self._audio_first is not None)
             if self._failures >= self._config.thinking.max_failures:
                 self._leave(now)
@@ -557,7 +564,7 @@ class SessionMachine:
             return
         self._timers.discard(event.name)
         if event.name == "turn":
-            self._decided_ns = self._decided_ns or now
+            self._decide(now)
             self._reply_if_complete(now)
         elif event.name == "final":
             for segment in [s for s in self._segments if s.text is None and s is not self._open]:
