@@ -14,7 +14,7 @@
 
 #define PI 3.14159265358979323846
 
-enum { HEADER_BYTES = 32, VERSION = 1, HIDDEN = VC_SILERO_HIDDEN };
+enum { HEADER_BYTES = 32, VERSION = 1 };
 
 struct vc_silero_model {
     vc_silero_net net;
@@ -72,7 +72,7 @@ static size_t payload_floats(size_t dft)
 {
     size_t bins = dft / 2 + 1;
     return dft + 128 * bins * 3 + 128 + 64 * 128 * 3 + 64 + 64 * 64 * 2 + 64 + 128 * 64 + 128 +
-           512 * 256 + 512 + HIDDEN + 1;
+           512 * 256 + 512 + VC_SILERO_HIDDEN + 1;
 }
 
 static vc_status check_file(const vc_silero_model_config *config)
@@ -228,7 +228,7 @@ vc_status vc_silero_model_create(vc_silero_model **out, const vc_silero_model_co
     net->conv4_bias = pack_vector(&p, 128);
     net->lstm = pack_matrix(&p, 512, 256, 1, 0, 0);
     net->lstm_bias = pack_vector(&p, 512);
-    net->head = pack_vector(&p, HIDDEN + 1);
+    net->head = pack_vector(&p, VC_SILERO_HIDDEN + 1);
     net->dft = make_dft(&p, rows);
     *out = model;
     return VC_OK;

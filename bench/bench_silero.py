@@ -1,0 +1,186 @@
+"""Silero VAD beside onnxruntime on the same ONNX file, one thread, in one run.
+
+    python -m pytest bench/bench_silero.py
+
+One round times ours and then the peer, so that both see the same machine; the ratio is peer/ours
+of the medians. Everything goes through the Python door of either library. Correctness is asserted
+before anything is timed. Input: real speech with pink noise at 15 dB (what is live in the network
+depends on the audio).
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+import voicecore
+from tests import audio
+from voicecore import SileroVad, SileroVadBatch
+
+RATES_HZ = (16000, 8000)
+LEVELS = list(reversed(voicecore.cpu_levels()))
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
+ROUNDS = 25
+Row = tuple[str, int, str, float, float, "float | None"]
+rows: list[Row] = []
+
+
+@cache
+def session() -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    path = audio.package_directory("silero_vad", "--no-deps silero-vad==6.2.3")
+    return onnxruntime.InferenceSession(
+        str(path / "data" / "silero_vad.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+
+
+class Peer:
+    """onnxruntime as its users call it: the context is kept and joined by the caller."""
+
+    def __init__(self, rate_hz: int, streams: int) -> None:
+        self.rate = np.array(rate_hz, np.int64)
+        self.context = np.zeros((streams, rate_hz // 250), np.float32)
+        self.state = np.zeros((2, streams, 128), np.float32)
+        self.run = session().run
+
+    def process(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        feed = {
+            "input": np.concatenate([self.context, x], axis=1),
+            "state": self.state,
+            "sr": self.rate,
+        }
+        probability, self.state = self.run(None, feed)
+        self.context = x[:, -self.context.shape[1] :]
+        return np.asarray(probability)[:, 0]
+
+
+@cache
+def windows(rate_hz: int) -> npt.NDArray[np.float32]:
+    """[200, window]: 6.4 s from the middle of a reading."""
+    clean = audio.speech("two_cities", rate_hz)[5 * rate_hz :]
+    noisy = audio.mix(clean, audio.noise("pink", 10, rate_hz, 1), 15)
+    size = rate_hz * 32 // 1000
+    return noisy[: 200 * size].reshape(200, size)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """The second of two runs: what ran before must not cost the peer its caches."""
+    work()
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def compare(
+    benchmark: BenchmarkFixture,
+    ours: Callable[[], object],
+    n_ours: int,
+    peers: list[tuple[Callable[[], object], int]],
+) -> list[float]:
+    """Microseconds per window: ours, then each peer; n is the windows of one call."""
+    theirs: list[list[float]] = [[] for _ in peers]
+
+    def setup() -> None:
+        for times, (peer, n) in zip(theirs, peers, strict=True):
+            times.append(1e6 * timed(peer) / n)
+
+    benchmark.pedantic(ours, setup=setup, rounds=ROUNDS, warmup_rounds=2)
+    assert benchmark.stats is not None
+    median_us = 1e6 * benchmark.stats.stats.median / n_ours
+    return [median_us, *map(statistics.median, theirs)]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_one_stream(benchmark: BenchmarkFixture, rate_hz: int, level: str) -> None:
+    x = windows(rate_hz)
+    vad, peer = SileroVad(rate_hz, level=level), Peer(rate_hz, 1)
+    expected = np.array([peer.process(one[None])[0] for one in x])
+    assert np.abs(vad.process(x.reshape(-1)) - expected).max() <= 1e-4
+
+    def ours() -> None:
+        for one in x:
+            vad.process(one)
+
+    def theirs() -> None:
+        for one in x[:50]:
+            peer.process(one[None])
+
+    us, peer_us = compare(benchmark, ours, len(x), [(theirs, 50)])
+    rows.append(("one stream", rate_hz, level, us, peer_us, None))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("streams", BATCHES)
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_batch(benchmark: BenchmarkFixture, rate_hz: int, streams: int, level: str) -> None:
+    source = windows(rate_hz)
+    x = [source[(np.arange(streams) * 7 + step) % len(source)] for step in range(8)]
+    bank = SileroVadBatch(rate_hz, streams, level=level)
+    peer, single = Peer(rate_hz, streams), Peer(rate_hz, 1)
+    for one in x:
+        assert np.abs(bank.process(one) - peer.process(one)).max() <= 1e-4
+
+    def ours() -> None:
+        for one in x:
+            bank.process(one)
+
+    def theirs() -> None:
+        peer.process(x[0])
+
+    def theirs_single() -> None:
+        for one in source[:8]:
+            single.process(one[None])
+
+    peers = [(theirs_single, 8), (theirs, streams)]
+    us, single_us, batch_us = compare(benchmark, ours, 8 * streams, peers)
+    rows.append((f"batch of {streams}", rate_hz, level, us, single_us, batch_us))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_thousand_streams_in_turn(benchmark: BenchmarkFixture, rate_hz: int, level: str) -> None:
+    """Every stream has its own state, all share the weights: what falls out of the caches?"""
+    x = windows(rate_hz)[100]
+    vads = [SileroVad(rate_hz, level=level) for _ in range(1000)]
+    peers = [Peer(rate_hz, 1) for _ in range(1000)]
+    assert abs(vads[0].process(x)[0] - peers[0].process(x[None])[0]) <= 1e-4
+
+    def ours() -> None:
+        for vad in vads:
+            vad.process(x)
+
+    def theirs() -> None:
+        for peer in peers[::10]:
+            peer.process(x[None])
+
+    us, peer_us = compare(benchmark, ours, 1000, [(theirs, 100)])
+    rows.append(("1000 in turn", rate_hz, level, us, peer_us, None))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ratio_table(request: pytest.FixtureRequest) -> Iterator[None]:
+    rows.clear()
+    yield
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    assert capture is not None
+    with capture.global_and_fixture_disabled():
+        print(
+            f"\n\nus per 32 ms window and stream, medians of {ROUNDS} rounds; peer: onnxruntime "
+            f"{onnxruntime.__version__}, 1 thread, timed in the same rounds"
+        )
+        print(f"{'':14}{'Hz':>6} {'level':8}{'ours':>7}{'peer':>8}{'ratio':>8}  peer batched")
+        for what, rate_hz, level, us, peer_us, batch_us in rows:
+            line = f"{what:14}{rate_hz:6} {level:8}{us:7.2f}{peer_us:8.1f}{peer_us / us:7.1f}x"
+            if batch_us is not None:
+                line += f"{batch_us:8.1f}{batch_us / us:7.1f}x"
+            print(line)
