@@ -7,7 +7,7 @@
  * DFTs down the columns (only k1 = 0 .. rows/2, the input is real) and, with the twiddle factors
  * folded in, a small matrix product along the rows. Magnitudes need no untangling: bins above the
  * middle equal those mirrored below it, and conv1's weights are packed in the order of the output.
- * Layers: a tile of rows (frames or streams) x VEC_TILE vectors of outputs stays in registers
+ * Layers: a tile of rows (frames or streams) x TILE vectors of outputs stays in registers
  * while the inputs run; taps that only meet padding are left out.
  * Order: each output is one chain: bias, then the inputs in order. One row or four, skipping zero
  * inputs or not, the chain is the same, so a batch equals single steps bit for bit. (A sum that
@@ -17,13 +17,75 @@
 
 #include <string.h>
 
-#include "kernels/vec_silero.h"
+#include "kernels/vc_lanes.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { BLOCK = VEC_LANES * VEC_TILE, COLUMNS = VC_SILERO_COLUMNS, HIDDEN = VC_SILERO_HIDDEN };
-enum { MAGNITUDE_STRIDE = 144, FRAMES = VC_SILERO_FRAMES };
-enum { ROW_FLOATS = sizeof(vc_silero_row) / sizeof(float) };
+/* What vc_lanes.h does not have, and TILE: vectors of outputs in a tile of 4 rows, so that the
+ * sums, the inputs and a weight fit the level's registers. */
+#if defined(VC_SILERO_AVX512)
+enum { TILE = 4 };
+#define lanes_sub(a, b)      _mm512_sub_ps(a, b)
+#define lanes_mul(a, b)      _mm512_mul_ps(a, b)
+#define lanes_msub(a, b, to) _mm512_fnmadd_ps(a, b, to)
+#define lanes_sqrt(a)        _mm512_sqrt_ps(a)
+#define lanes_relu(a)        _mm512_max_ps(a, _mm512_setzero_ps())
+#define load_frames(p)       _mm512_broadcast_f32x4(_mm_loadu_ps(p))
+#define lanes_low(a, b)      _mm512_unpacklo_ps(a, b)
+#define lanes_high(a, b)     _mm512_unpackhi_ps(a, b)
+#define lanes_low2(a, b)     _mm512_shuffle_ps(a, b, 0x44)
+#define lanes_high2(a, b)    _mm512_shuffle_ps(a, b, 0xee)
+#elif defined(VC_SILERO_AVX2)
+enum { TILE = 2 };
+#define lanes_sub(a, b)      _mm256_sub_ps(a, b)
+#define lanes_mul(a, b)      _mm256_mul_ps(a, b)
+#define lanes_msub(a, b, to) _mm256_fnmadd_ps(a, b, to)
+#define lanes_sqrt(a)        _mm256_sqrt_ps(a)
+#define lanes_relu(a)        _mm256_max_ps(a, _mm256_setzero_ps())
+#define load_frames(p)       _mm256_broadcast_ps((const __m128 *)(const void *)(p))
+#define lanes_low(a, b)      _mm256_unpacklo_ps(a, b)
+#define lanes_high(a, b)     _mm256_unpackhi_ps(a, b)
+#define lanes_low2(a, b)     _mm256_shuffle_ps(a, b, 0x44)
+#define lanes_high2(a, b)    _mm256_shuffle_ps(a, b, 0xee)
+#elif defined(__aarch64__) /* neon, and c: the baseline has it */
+enum { TILE = 4 };
+#define lanes_sub(a, b)      vsubq_f32(a, b)
+#define lanes_mul(a, b)      vmulq_f32(a, b)
+#define lanes_msub(a, b, to) vfmsq_f32(to, a, b)
+#define lanes_sqrt(a)        vsqrtq_f32(a)
+#define lanes_relu(a)        vmaxq_f32(a, vdupq_n_f32(0.0f))
+#define load_frames(p)       vld1q_f32(p)
+#define lanes_low(a, b)      vzip1q_f32(a, b)
+#define lanes_high(a, b)     vzip2q_f32(a, b)
+#define lanes_low2(a, b)     vcombine_f32(vget_low_f32(a), vget_low_f32(b))
+#define lanes_high2(a, b)    vcombine_f32(vget_high_f32(a), vget_high_f32(b))
+#else
+enum { TILE = 2 };
+typedef int32_t lanes_bits __attribute__((vector_size(16)));
+#define lanes_sub(a, b)      ((a) - (b))
+#define lanes_mul(a, b)      ((a) * (b))
+#define lanes_msub(a, b, to) ((to) - (a) * (b))
+#define lanes_relu(a)        ((vc_lanes)((lanes_bits)(a) & (lanes_bits)((a) > vc_lanes_zero())))
+#define load_frames(p)       vc_lanes_load(p)
+#define lanes_low(a, b)      ((vc_lanes){(a)[0], (b)[0], (a)[1], (b)[1]})
+#define lanes_high(a, b)     ((vc_lanes){(a)[2], (b)[2], (a)[3], (b)[3]})
+#define lanes_low2(a, b)     ((vc_lanes){(a)[0], (a)[1], (b)[0], (b)[1]})
+#define lanes_high2(a, b)    ((vc_lanes){(a)[2], (a)[3], (b)[2], (b)[3]})
+
+static inline vc_lanes lanes_sqrt(vc_lanes a)
+{
+    return (vc_lanes){__builtin_sqrtf(a[0]), __builtin_sqrtf(a[1]), __builtin_sqrtf(a[2]),
+                      __builtin_sqrtf(a[3])};
+}
+#endif
+#if defined(VC_SILERO_AVX512) || defined(VC_SILERO_AVX2) || defined(__aarch64__)
+#define one_fma(a, b, c) __builtin_fmaf(a, b, c)
+#else
+#define one_fma(a, b, c) ((a) * (b) + (c))
+#endif
+
+enum { BLOCK = VC_LANES * TILE, COLUMNS = VC_SILERO_COLUMNS, HIDDEN = VC_SILERO_HIDDEN };
+enum { FRAMES = VC_SILERO_FRAMES, ROW_FLOATS = sizeof(vc_silero_row) / sizeof(float) };
 
 /* exp for |x| <= 87, relative error about 1e-7: Cephes expf, S. Moshier. */
 INLINE float exp_limited(float x)
@@ -60,136 +122,166 @@ INLINE float tanh_limited(float x)
 }
 
 /* Context, window, reflected end. What is not finite or below -300 dB counts as 0 (the latter
- * keeps denormals out); what is beyond any signal is limited, so that no sum overflows. */
+ * keeps denormals out); what is beyond any signal is limited, so that no sum overflows. The tests
+ * are made on the bits, which are ordered like the sizes. */
 static void gather(const vc_silero_net *net, const float *restrict window,
                    vc_silero_state *restrict state, float *restrict input)
 {
-    const float limit = 65536.0f, tiny = 1e-15f, largest = 3.402823466e38f;
+    enum { LIMIT = 0x47800000, TINY = 0x26901d7d, NOT_FINITE = 0x7f800000 }; /* 65536, 1e-15 */
     size_t context = 4 * net->rows, n = 32 * net->rows;
     memcpy(input, state->context, context * sizeof(float));
     for (size_t i = 0; i < n; i++) {
-        float x = window[i], size = __builtin_fabsf(x);
-        float y = x > limit ? limit : x;
-        y = y < -limit ? -limit : y;
-        input[context + i] = ((size >= tiny) & (size <= largest)) ? y : 0.0f;
+        uint32_t bits;
+        memcpy(&bits, window + i, sizeof bits);
+        int32_t size = (int32_t)(bits & 0x7fffffffu);
+        int32_t limited = size > LIMIT ? LIMIT : size;
+        int32_t kept = ((size >= TINY) & (size < NOT_FINITE)) ? limited : 0;
+        bits = (bits & 0x80000000u) | (uint32_t)kept;
+        memcpy(input + context + i, &bits, sizeof bits);
     }
     memcpy(state->context, input + n, context * sizeof(float));
     size_t end = context + n;
     for (size_t i = 0; i < context; i++) input[end + i] = input[end - 2 - i];
 }
 
-/* 8-point real DFT: x[0..7] -> re[0..4], im[1..3] at the given step. */
-INLINE void dft8(const vec *x, vec *re, vec *im, size_t step)
+/* 4 frames of VC_LANES columns -> [column % 4][column / 4][frame]; p already points at the first
+ * column (of a multiple of 4). */
+INLINE void store_frames(float *p, vc_lanes a, vc_lanes b, vc_lanes c, vc_lanes d)
 {
-    const vec half = vec_set(0.70710678118654752f);
-    vec a0 = vec_add(x[0], x[4]), a1 = vec_add(x[1], x[5]);
-    vec a2 = vec_add(x[2], x[6]), a3 = vec_add(x[3], x[7]);
-    vec b0 = vec_sub(x[0], x[4]), b1 = vec_sub(x[1], x[5]);
-    vec b2 = vec_sub(x[2], x[6]), b3 = vec_sub(x[3], x[7]);
-    vec s = vec_add(a0, a2), t = vec_add(a1, a3);
-    re[0] = vec_add(s, t);
-    re[4 * step] = vec_sub(s, t);
-    re[2 * step] = vec_sub(a0, a2);
-    im[2 * step] = vec_sub(a3, a1);
-    vec u = vec_mul(half, vec_sub(b1, b3)), v = vec_mul(half, vec_add(b1, b3));
-    re[step] = vec_add(b0, u);
-    re[3 * step] = vec_sub(b0, u);
-    im[step] = vec_sub(vec_set(0.0f), vec_add(b2, v));
-    im[3 * step] = vec_sub(b2, v);
+    vc_lanes ab = lanes_low(a, b), cd = lanes_low(c, d);
+    vc_lanes_store(p, lanes_low2(ab, cd));
+    vc_lanes_store(p + 16, lanes_high2(ab, cd));
+    ab = lanes_high(a, b), cd = lanes_high(c, d);
+    vc_lanes_store(p + 32, lanes_low2(ab, cd));
+    vc_lanes_store(p + 48, lanes_high2(ab, cd));
+}
+
+INLINE vc_lanes size_of(vc_lanes re, vc_lanes im)
+{
+    return lanes_sqrt(vc_lanes_madd(im, im, lanes_mul(re, re)));
+}
+
+/* 8-point real DFT: x[0..7] -> re[0..4], im[1..3] at the given step. */
+INLINE void dft8(const vc_lanes *x, vc_lanes *re, vc_lanes *im, size_t step)
+{
+    const vc_lanes half = vc_lanes_fill(0.70710678118654752f);
+    vc_lanes a0 = vc_lanes_add(x[0], x[4]), a1 = vc_lanes_add(x[1], x[5]);
+    vc_lanes a2 = vc_lanes_add(x[2], x[6]), a3 = vc_lanes_add(x[3], x[7]);
+    vc_lanes b0 = lanes_sub(x[0], x[4]), b1 = lanes_sub(x[1], x[5]);
+    vc_lanes b2 = lanes_sub(x[2], x[6]), b3 = lanes_sub(x[3], x[7]);
+    vc_lanes s = vc_lanes_add(a0, a2), t = vc_lanes_add(a1, a3);
+    re[0] = vc_lanes_add(s, t);
+    re[4 * step] = lanes_sub(s, t);
+    re[2 * step] = lanes_sub(a0, a2);
+    im[2 * step] = lanes_sub(a3, a1);
+    vc_lanes u = lanes_mul(half, lanes_sub(b1, b3)), v = lanes_mul(half, vc_lanes_add(b1, b3));
+    re[step] = vc_lanes_add(b0, u);
+    re[3 * step] = lanes_sub(b0, u);
+    im[step] = lanes_sub(vc_lanes_fill(0.0f), vc_lanes_add(b2, v));
+    im[3 * step] = lanes_sub(b2, v);
 }
 
 /* 16-point real DFT: x[0..15] -> re[0..8], im[1..7]; x is overwritten. */
-INLINE void dft16(vec *x, vec *re, vec *im)
+INLINE void dft16(vc_lanes *x, vc_lanes *re, vc_lanes *im)
 {
     const float c1 = 0.92387953251128676f, c2 = 0.70710678118654752f, c3 = 0.38268343236508977f;
-    vec odd[8];
+    vc_lanes odd[8];
     for (int r = 0; r < 8; r++) {
-        odd[r] = vec_sub(x[r], x[r + 8]);
-        x[r] = vec_add(x[r], x[r + 8]);
+        odd[r] = lanes_sub(x[r], x[r + 8]);
+        x[r] = vc_lanes_add(x[r], x[r + 8]);
     }
     dft8(x, re, im, 2);
     /* cos and sin of pi r k / 8 for odd k, r = 1, 2, 3 */
     const float cosine[4][3] = {{c1, c2, c3}, {c3, -c2, -c1}, {-c3, -c2, c1}, {-c1, c2, -c3}};
     const float sine[4][3] = {{c3, c2, c1}, {c1, c2, -c3}, {c1, -c2, -c3}, {c3, -c2, c1}};
-    vec d1 = vec_sub(odd[1], odd[7]), d2 = vec_sub(odd[2], odd[6]), d3 = vec_sub(odd[3], odd[5]);
-    vec s1 = vec_add(odd[1], odd[7]), s2 = vec_add(odd[2], odd[6]), s3 = vec_add(odd[3], odd[5]);
+    vc_lanes d1 = lanes_sub(odd[1], odd[7]), d2 = lanes_sub(odd[2], odd[6]),
+             d3 = lanes_sub(odd[3], odd[5]);
+    vc_lanes s1 = vc_lanes_add(odd[1], odd[7]), s2 = vc_lanes_add(odd[2], odd[6]),
+             s3 = vc_lanes_add(odd[3], odd[5]);
     for (int j = 0; j < 4; j++) {
-        vec p = vec_fma(vec_set(cosine[j][0]), d1, odd[0]);
-        p = vec_fma(vec_set(cosine[j][1]), d2, p);
-        re[2 * j + 1] = vec_fma(vec_set(cosine[j][2]), d3, p);
-        vec q = j & 1 ? odd[4] : vec_sub(vec_set(0.0f), odd[4]);
-        q = vec_fma(vec_set(-sine[j][0]), s1, q);
-        q = vec_fma(vec_set(-sine[j][1]), s2, q);
-        im[2 * j + 1] = vec_fma(vec_set(-sine[j][2]), s3, q);
+        vc_lanes p = vc_lanes_madd(vc_lanes_fill(cosine[j][0]), d1, odd[0]);
+        p = vc_lanes_madd(vc_lanes_fill(cosine[j][1]), d2, p);
+        re[2 * j + 1] = vc_lanes_madd(vc_lanes_fill(cosine[j][2]), d3, p);
+        vc_lanes q = j & 1 ? odd[4] : lanes_sub(vc_lanes_fill(0.0f), odd[4]);
+        q = vc_lanes_madd(vc_lanes_fill(-sine[j][0]), s1, q);
+        q = vc_lanes_madd(vc_lanes_fill(-sine[j][1]), s2, q);
+        im[2 * j + 1] = vc_lanes_madd(vc_lanes_fill(-sine[j][2]), s3, q);
     }
 }
 
-/* Down the columns: rows[frame][k1][re, im][16]. */
+/* Down the columns. out[k1][re, im][column % 4][column / 4][frame]: the vectors of the 4 frames
+ * are transposed within their groups of 4 lanes, which sorts the columns into the 4 classes of the
+ * next step for free. */
 INLINE void dft_columns(const vc_silero_net *net, const float *input, float *out, size_t rows)
 {
     size_t half = rows / 2, hop = 8 * rows;
-    const vec zero = vec_set(0.0f);
-    for (size_t f = 0; f < FRAMES; f++)
-        for (size_t c = 0; c < COLUMNS; c += VEC_LANES) {
-            vec x[16], re[9], im[9];
-            for (size_t r = 0; r < rows; r++)
-                x[r] = vec_mul(vec_load(input + f * hop + COLUMNS * r + c),
-                               vec_load(net->window + COLUMNS * r + c));
-            if (rows == 16)
-                dft16(x, re, im);
-            else
-                dft8(x, re, im, 1);
-            im[0] = im[half] = zero;
-            float *to = out + f * 2 * COLUMNS * (half + 1) + c;
-            for (size_t k = 0; k <= half; k++) {
-                vec_store(to + 2 * COLUMNS * k, re[k]);
-                vec_store(to + 2 * COLUMNS * k + COLUMNS, im[k]);
-            }
-        }
-}
-
-/* Along the row k1, for 4 frames; `real` rows have no imaginary part. */
-INLINE void dft_row(const float *dft, const float *row, size_t frame_stride, float *out, int real)
-{
-    for (size_t k = 0; k < COLUMNS; k += VEC_LANES) {
-        vec re[FRAMES], im[FRAMES];
-        for (int f = 0; f < FRAMES; f++) re[f] = im[f] = vec_set(0.0f);
-        for (size_t c = 0; c < COLUMNS; c++) {
-            vec cosine = vec_load(dft + 2 * COLUMNS * c + k);
-            vec sine = vec_load(dft + 2 * COLUMNS * c + COLUMNS + k);
-            for (size_t f = 0; f < FRAMES; f++) {
-                vec a = vec_set(row[f * frame_stride + c]);
-                re[f] = vec_fma(a, cosine, re[f]);
-                im[f] = vec_fma(a, sine, im[f]);
-                if (!real) {
-                    vec b = vec_set(row[f * frame_stride + COLUMNS + c]);
-                    re[f] = vec_sub(re[f], vec_mul(b, sine));
-                    im[f] = vec_fma(b, cosine, im[f]);
-                }
-            }
-        }
+    for (size_t c = 0; c < COLUMNS; c += VC_LANES) {
+        vc_lanes re[FRAMES][9], im[FRAMES][9];
         for (size_t f = 0; f < FRAMES; f++) {
-            vec power = vec_fma(im[f], im[f], vec_mul(re[f], re[f]));
-            vec_store(out + f * MAGNITUDE_STRIDE + k, vec_sqrt(power));
+            vc_lanes x[16];
+            for (size_t r = 0; r < rows; r++)
+                x[r] = lanes_mul(vc_lanes_load(input + f * hop + COLUMNS * r + c),
+                                 vc_lanes_load(net->window + COLUMNS * r + c));
+            if (rows == 16)
+                dft16(x, re[f], im[f]);
+            else
+                dft8(x, re[f], im[f], 1);
+        }
+        for (size_t k = 0; k <= half; k++) {
+            float *to = out + 2 * 64 * k + c;
+            store_frames(to, re[0][k], re[1][k], re[2][k], re[3][k]);
+            if (k > 0 && k < half) store_frames(to + 64, im[0][k], im[1][k], im[2][k], im[3][k]);
         }
     }
 }
 
-/* Magnitudes: 9 bins of row 0, then 16 of each inner row, then 8 of the last row. A row is stored
- * whole and the next one overwrites what is not unique. */
+/* Along the row k1: 16 bins k1 + rows k2 of 4 frames, out[k2][frame]. `real`: no imaginary part.
+ * Columns c = 4 m + j: class j is summed for k2 = 0..3 with the twiddles, then a 4-point DFT over
+ * the classes gives k2 + 4, + 8, + 12 too. A vector holds 4 frames of VC_LANES / 4 values of k2. */
+INLINE void dft_row(const float *dft, const float *row, float *out, int real)
+{
+    for (size_t k = 0; k < 16; k += VC_LANES) {
+        vc_lanes re[4], im[4];
+        for (size_t j = 0; j < 4; j++) {
+            re[j] = im[j] = vc_lanes_zero();
+            for (size_t m = 0; m < 4; m++) {
+                const float *twiddle = dft + 32 * (4 * j + m) + k;
+                vc_lanes cosine = vc_lanes_load(twiddle), sine = vc_lanes_load(twiddle + 16);
+                vc_lanes a = load_frames(row + 4 * (4 * j + m));
+                re[j] = vc_lanes_madd(a, cosine, re[j]);
+                im[j] = vc_lanes_madd(a, sine, im[j]);
+                if (!real) {
+                    vc_lanes b = load_frames(row + 64 + 4 * (4 * j + m));
+                    re[j] = lanes_msub(b, sine, re[j]);
+                    im[j] = vc_lanes_madd(b, cosine, im[j]);
+                }
+            }
+        }
+        vc_lanes a = vc_lanes_add(re[0], re[2]), b = lanes_sub(re[0], re[2]);
+        vc_lanes c = vc_lanes_add(re[1], re[3]), d = lanes_sub(re[1], re[3]);
+        vc_lanes p = vc_lanes_add(im[0], im[2]), q = lanes_sub(im[0], im[2]);
+        vc_lanes s = vc_lanes_add(im[1], im[3]), t = lanes_sub(im[1], im[3]);
+        vc_lanes_store(out + k, size_of(vc_lanes_add(a, c), vc_lanes_add(p, s)));
+        vc_lanes_store(out + 16 + k, size_of(vc_lanes_add(b, t), lanes_sub(q, d)));
+        vc_lanes_store(out + 32 + k, size_of(lanes_sub(a, c), lanes_sub(p, s)));
+        vc_lanes_store(out + 48 + k, size_of(lanes_sub(b, t), vc_lanes_add(q, d)));
+    }
+}
+
+/* Magnitudes [bin][frame]: 9 bins of row 0, 16 of each inner row, 8 of the last row. A row is
+ * stored whole and the next one overwrites what is not unique. */
 static void stft(const vc_silero_net *net, vc_silero_scratch *s)
 {
-    size_t half = net->rows / 2, stride = 2 * COLUMNS * (half + 1);
+    size_t half = net->rows / 2;
     if (net->rows == 16)
         dft_columns(net, s->input, s->rows, 16);
     else
         dft_columns(net, s->input, s->rows, 8);
-    dft_row(net->dft, s->rows, stride, s->magnitude, 1);
+    dft_row(net->dft, s->rows, s->magnitude, 1);
     for (size_t k = 1; k < half; k++)
-        dft_row(net->dft + 2 * COLUMNS * COLUMNS * k, s->rows + 2 * COLUMNS * k, stride,
-                s->magnitude + 9 + COLUMNS * (k - 1), 0);
-    dft_row(net->dft + 2 * COLUMNS * COLUMNS * half, s->rows + 2 * COLUMNS * half, stride,
-            s->magnitude + 9 + COLUMNS * (half - 1), 1);
+        dft_row(net->dft + 512 * k, s->rows + 128 * k, s->magnitude + 4 * (9 + 16 * (k - 1)), 0);
+    dft_row(net->dft + 512 * half, s->rows + 128 * half, s->magnitude + 4 * (9 + 16 * (half - 1)),
+            1);
 }
 
 /* 4 frames of n_in -> 4 frames of 128, 3 taps, zero padding. */
@@ -197,137 +289,136 @@ static void conv1(const float *restrict weight, const float *restrict bias,
                   const float *restrict in, size_t n_in, float *restrict out)
 {
     for (size_t o = 0; o < 128; o += BLOCK) {
-        vec sum[FRAMES][VEC_TILE];
-        for (int v = 0; v < VEC_TILE; v++)
-            sum[0][v] = sum[1][v] = sum[2][v] = sum[3][v] = vec_load(bias + o + VEC_LANES * v);
+        vc_lanes sum[FRAMES][TILE];
+        for (int v = 0; v < TILE; v++)
+            sum[0][v] = sum[1][v] = sum[2][v] = sum[3][v] = vc_lanes_load(bias + o + VC_LANES * v);
         for (size_t i = 0; i < n_in; i++, weight += 3 * BLOCK) {
-            vec x0 = vec_set(in[i]), x1 = vec_set(in[MAGNITUDE_STRIDE + i]);
-            vec x2 = vec_set(in[2 * MAGNITUDE_STRIDE + i]);
-            vec x3 = vec_set(in[3 * MAGNITUDE_STRIDE + i]);
-            for (int v = 0; v < VEC_TILE; v++) {
-                vec w = vec_load(weight + VEC_LANES * v);
-                sum[1][v] = vec_fma(w, x0, sum[1][v]);
-                sum[2][v] = vec_fma(w, x1, sum[2][v]);
-                sum[3][v] = vec_fma(w, x2, sum[3][v]);
+            vc_lanes x0 = vc_lanes_fill(in[4 * i]), x1 = vc_lanes_fill(in[4 * i + 1]);
+            vc_lanes x2 = vc_lanes_fill(in[4 * i + 2]), x3 = vc_lanes_fill(in[4 * i + 3]);
+            for (int v = 0; v < TILE; v++) {
+                vc_lanes w = vc_lanes_load(weight + VC_LANES * v);
+                sum[1][v] = vc_lanes_madd(w, x0, sum[1][v]);
+                sum[2][v] = vc_lanes_madd(w, x1, sum[2][v]);
+                sum[3][v] = vc_lanes_madd(w, x2, sum[3][v]);
             }
-            for (int v = 0; v < VEC_TILE; v++) {
-                vec w = vec_load(weight + BLOCK + VEC_LANES * v);
-                sum[0][v] = vec_fma(w, x0, sum[0][v]);
-                sum[1][v] = vec_fma(w, x1, sum[1][v]);
-                sum[2][v] = vec_fma(w, x2, sum[2][v]);
-                sum[3][v] = vec_fma(w, x3, sum[3][v]);
+            for (int v = 0; v < TILE; v++) {
+                vc_lanes w = vc_lanes_load(weight + BLOCK + VC_LANES * v);
+                sum[0][v] = vc_lanes_madd(w, x0, sum[0][v]);
+                sum[1][v] = vc_lanes_madd(w, x1, sum[1][v]);
+                sum[2][v] = vc_lanes_madd(w, x2, sum[2][v]);
+                sum[3][v] = vc_lanes_madd(w, x3, sum[3][v]);
             }
-            for (int v = 0; v < VEC_TILE; v++) {
-                vec w = vec_load(weight + 2 * BLOCK + VEC_LANES * v);
-                sum[0][v] = vec_fma(w, x1, sum[0][v]);
-                sum[1][v] = vec_fma(w, x2, sum[1][v]);
-                sum[2][v] = vec_fma(w, x3, sum[2][v]);
+            for (int v = 0; v < TILE; v++) {
+                vc_lanes w = vc_lanes_load(weight + 2 * BLOCK + VC_LANES * v);
+                sum[0][v] = vc_lanes_madd(w, x1, sum[0][v]);
+                sum[1][v] = vc_lanes_madd(w, x2, sum[1][v]);
+                sum[2][v] = vc_lanes_madd(w, x3, sum[2][v]);
             }
         }
         for (int f = 0; f < FRAMES; f++)
-            for (int v = 0; v < VEC_TILE; v++)
-                vec_store(out + 128 * f + o + VEC_LANES * v, vec_relu(sum[f][v]));
+            for (int v = 0; v < TILE; v++)
+                vc_lanes_store(out + 128 * f + o + VC_LANES * v, lanes_relu(sum[f][v]));
     }
+}
+
+/* The inputs that are not zero in all of `rows` rows; returns how many. A ReLU leaves many zeros,
+ * and weights that only meet zeros are not read. */
+INLINE size_t find_live(const float *in, size_t n, size_t stride, const size_t rows,
+                        uint16_t *restrict live)
+{
+    size_t n_live = 0;
+    for (size_t i = 0; i < n; i++) {
+        int any = 0;
+        for (size_t r = 0; r < rows; r++) any |= in[r * stride + i] != 0.0f;
+        live[n_live] = (uint16_t)i;
+        n_live += (size_t)any;
+    }
+    return n_live;
 }
 
 /* 4 frames of 128 -> 2 frames of 64, 3 taps, stride 2, zero padding. */
 static void conv2(const float *restrict weight, const float *restrict bias,
                   const float *restrict in, float *restrict out)
 {
-    for (size_t o = 0; o < 64; o += BLOCK) {
-        vec sum[2][VEC_TILE];
-        for (int v = 0; v < VEC_TILE; v++)
-            sum[0][v] = sum[1][v] = vec_load(bias + o + VEC_LANES * v);
-        for (size_t i = 0; i < 128; i++, weight += 3 * BLOCK) {
-            vec x0 = vec_set(in[i]), x1 = vec_set(in[128 + i]);
-            vec x2 = vec_set(in[256 + i]), x3 = vec_set(in[384 + i]);
-            for (int v = 0; v < VEC_TILE; v++) {
-                vec w = vec_load(weight + VEC_LANES * v);
-                sum[1][v] = vec_fma(w, x1, sum[1][v]);
-                w = vec_load(weight + BLOCK + VEC_LANES * v);
-                sum[0][v] = vec_fma(w, x0, sum[0][v]);
-                sum[1][v] = vec_fma(w, x2, sum[1][v]);
-                w = vec_load(weight + 2 * BLOCK + VEC_LANES * v);
-                sum[0][v] = vec_fma(w, x1, sum[0][v]);
-                sum[1][v] = vec_fma(w, x3, sum[1][v]);
+    uint16_t live[128];
+    size_t n_live = find_live(in, 128, 128, FRAMES, live);
+    for (size_t o = 0; o < 64; o += BLOCK, weight += 128 * 3 * BLOCK) {
+        vc_lanes sum[2][TILE];
+        for (int v = 0; v < TILE; v++)
+            sum[0][v] = sum[1][v] = vc_lanes_load(bias + o + VC_LANES * v);
+        for (size_t j = 0; j < n_live; j++) {
+            size_t i = live[j];
+            const float *w = weight + 3 * BLOCK * i;
+            vc_lanes x0 = vc_lanes_fill(in[i]), x1 = vc_lanes_fill(in[128 + i]);
+            vc_lanes x2 = vc_lanes_fill(in[256 + i]), x3 = vc_lanes_fill(in[384 + i]);
+            for (int v = 0; v < TILE; v++) {
+                vc_lanes tap = vc_lanes_load(w + VC_LANES * v);
+                sum[1][v] = vc_lanes_madd(tap, x1, sum[1][v]);
+                tap = vc_lanes_load(w + BLOCK + VC_LANES * v);
+                sum[0][v] = vc_lanes_madd(tap, x0, sum[0][v]);
+                sum[1][v] = vc_lanes_madd(tap, x2, sum[1][v]);
+                tap = vc_lanes_load(w + 2 * BLOCK + VC_LANES * v);
+                sum[0][v] = vc_lanes_madd(tap, x1, sum[0][v]);
+                sum[1][v] = vc_lanes_madd(tap, x3, sum[1][v]);
             }
         }
         for (int f = 0; f < 2; f++)
-            for (int v = 0; v < VEC_TILE; v++)
-                vec_store(out + 64 * f + o + VEC_LANES * v, vec_relu(sum[f][v]));
+            for (int v = 0; v < TILE; v++)
+                vc_lanes_store(out + 64 * f + o + VC_LANES * v, lanes_relu(sum[f][v]));
     }
 }
 
-/* A dense layer for `rows` streams; their inputs and outputs are ROW_FLOATS apart. */
-INLINE void dense_rows(const float *restrict weight, const float *restrict bias, const float *in,
-                       size_t n_in, float *out, size_t n_out, int relu, const size_t rows)
-{
-    for (size_t o = 0; o < n_out; o += BLOCK) {
-        vec sum[VC_SILERO_TILE][VEC_TILE];
-        for (size_t r = 0; r < rows; r++)
-            for (int v = 0; v < VEC_TILE; v++) sum[r][v] = vec_load(bias + o + VEC_LANES * v);
-        for (size_t i = 0; i < n_in; i++, weight += BLOCK) {
-            vec x[VC_SILERO_TILE];
-            for (size_t r = 0; r < rows; r++) x[r] = vec_set(in[r * ROW_FLOATS + i]);
-            for (int v = 0; v < VEC_TILE; v++) {
-                vec w = vec_load(weight + VEC_LANES * v);
-                for (size_t r = 0; r < rows; r++) sum[r][v] = vec_fma(w, x[r], sum[r][v]);
-            }
-        }
-        for (size_t r = 0; r < rows; r++)
-            for (int v = 0; v < VEC_TILE; v++)
-                vec_store(out + r * ROW_FLOATS + o + VEC_LANES * v,
-                          relu ? vec_relu(sum[r][v]) : sum[r][v]);
-    }
-}
-
-/* One stream, `group` blocks at once, since each weight serves only one sum. */
+/* A dense layer for `rows` streams, whose inputs and outputs are ROW_FLOATS apart; `group` blocks
+ * at once, so that one row too has enough independent sums. */
 INLINE void dense_group(const float *restrict weight, const float *restrict bias,
                         const float *restrict in, const uint16_t *restrict live, size_t n_live,
-                        size_t stride, float *restrict out, int relu, const size_t group)
+                        size_t stride, float *restrict out, int relu, const size_t rows,
+                        const size_t group)
 {
-    vec sum[4][VEC_TILE];
-    for (size_t g = 0; g < group; g++)
-        for (size_t v = 0; v < VEC_TILE; v++)
-            sum[g][v] = vec_load(bias + g * BLOCK + VEC_LANES * v);
+    vc_lanes sum[4][TILE]; /* [group or row] */
+    for (size_t k = 0; k < group * rows; k++)
+        for (size_t v = 0; v < TILE; v++)
+            sum[k][v] = vc_lanes_load(bias + k % group * BLOCK + VC_LANES * v);
     for (size_t j = 0; j < n_live; j++) {
         size_t i = live[j];
-        vec x = vec_set(in[i]);
+        vc_lanes x[4];
+        for (size_t r = 0; r < rows; r++) x[r] = vc_lanes_fill(in[r * ROW_FLOATS + i]);
         for (size_t g = 0; g < group; g++)
-            for (size_t v = 0; v < VEC_TILE; v++) {
-                vec w = vec_load(weight + g * stride + i * BLOCK + VEC_LANES * v);
-                sum[g][v] = vec_fma(w, x, sum[g][v]);
+            for (size_t v = 0; v < TILE; v++) {
+                vc_lanes w = vc_lanes_load(weight + g * stride + i * BLOCK + VC_LANES * v);
+                for (size_t r = 0; r < rows; r++)
+                    sum[g + r * group][v] = vc_lanes_madd(w, x[r], sum[g + r * group][v]);
             }
     }
-    for (size_t g = 0; g < group; g++)
-        for (size_t v = 0; v < VEC_TILE; v++)
-            vec_store(out + g * BLOCK + VEC_LANES * v, relu ? vec_relu(sum[g][v]) : sum[g][v]);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t g = 0; g < group; g++)
+            for (size_t v = 0; v < TILE; v++) {
+                vc_lanes result = sum[g + r * group][v];
+                vc_lanes_store(out + r * ROW_FLOATS + g * BLOCK + VC_LANES * v,
+                               relu ? lanes_relu(result) : result);
+            }
 }
 
-/* A dense layer for one stream: inputs that are zero, as a ReLU leaves many, cost no weights. */
-static void dense_one(const float *weight, const float *bias, const float *in, size_t n_in,
-                      float *out, size_t n_out, int relu)
+INLINE void dense_rows(const float *weight, const float *bias, const float *in, size_t n_in,
+                       float *out, size_t n_out, int relu, const size_t rows, const size_t group)
 {
     uint16_t live[256];
-    size_t n_live = 0, stride = n_in * BLOCK, o = 0;
-    for (size_t i = 0; i < n_in; i++) {
-        live[n_live] = (uint16_t)i;
-        n_live += in[i] != 0.0f;
-    }
-    for (; o + 4 * BLOCK <= n_out; o += 4 * BLOCK)
-        dense_group(weight + o * n_in, bias + o, in, live, n_live, stride, out + o, relu, 4);
+    size_t n_live = find_live(in, n_in, ROW_FLOATS, rows, live), stride = n_in * BLOCK, o = 0;
+    for (; o + group * BLOCK <= n_out; o += group * BLOCK)
+        dense_group(weight + o * n_in, bias + o, in, live, n_live, stride, out + o, relu, rows,
+                    group);
     for (; o < n_out; o += BLOCK)
-        dense_group(weight + o * n_in, bias + o, in, live, n_live, stride, out + o, relu, 1);
+        dense_group(weight + o * n_in, bias + o, in, live, n_live, stride, out + o, relu, rows, 1);
 }
 
 static void dense(const float *weight, const float *bias, const float *in, size_t n_in, float *out,
                   size_t n_out, int relu, size_t rows)
 {
     switch (rows) {
-    case 1: dense_one(weight, bias, in, n_in, out, n_out, relu); break;
-    case 2: dense_rows(weight, bias, in, n_in, out, n_out, relu, 2); break;
-    case 3: dense_rows(weight, bias, in, n_in, out, n_out, relu, 3); break;
-    default: dense_rows(weight, bias, in, n_in, out, n_out, relu, 4); break;
+    case 1: dense_rows(weight, bias, in, n_in, out, n_out, relu, 1, 4); break;
+    case 2: dense_rows(weight, bias, in, n_in, out, n_out, relu, 2, 2); break;
+    case 3: dense_rows(weight, bias, in, n_in, out, n_out, relu, 3, 1); break;
+    default: dense_rows(weight, bias, in, n_in, out, n_out, relu, 4, 1); break;
     }
 }
 
@@ -345,12 +436,12 @@ static void cell(const float *restrict gates, float *restrict c, float *restrict
 
 static float head(const float *restrict weight, const float *restrict h)
 {
-    vec sum = vec_set(0.0f);
-    for (int j = 0; j < HIDDEN; j += VEC_LANES)
-        sum = vec_fma(vec_load(weight + j), vec_relu(vec_load(h + j)), sum);
-    float part[VEC_LANES], total = weight[HIDDEN];
-    vec_store(part, sum);
-    for (int j = 0; j < VEC_LANES; j++) total += part[j];
+    vc_lanes sum = vc_lanes_fill(0.0f);
+    for (int j = 0; j < HIDDEN; j += VC_LANES)
+        sum = vc_lanes_madd(vc_lanes_load(weight + j), lanes_relu(vc_lanes_load(h + j)), sum);
+    float part[VC_LANES], total = weight[HIDDEN];
+    vc_lanes_store(part, sum);
+    for (int j = 0; j < VC_LANES; j++) total += part[j];
     return sigmoid(total);
 }
 

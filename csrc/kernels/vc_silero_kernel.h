@@ -24,7 +24,7 @@ typedef struct vc_silero_net {
     size_t rows;         /* 16 at 16 kHz, 8 at 8 kHz */
     size_t bins;         /* 8 * rows + 1 */
     const float *window; /* [16 * rows] */
-    const float *dft;    /* [rows / 2 + 1][16 columns][re, im][16 bins] */
+    const float *dft;    /* [rows / 2 + 1][16 columns][re, im][4 bins][4 times the same] */
     const float *conv1, *conv1_bias, *conv2, *conv2_bias, *conv3, *conv3_bias;
     const float *conv4, *conv4_bias, *lstm, *lstm_bias, *head; /* head: 128 weights, the bias */
 } vc_silero_net;
@@ -47,8 +47,8 @@ typedef struct vc_silero_row {
 /* Scratch of the layers that run stream by stream. */
 typedef struct vc_silero_scratch {
     float input[VC_SILERO_MAX_INPUT];
-    float rows[VC_SILERO_FRAMES * 9 * 2 * VC_SILERO_COLUMNS];
-    float magnitude[VC_SILERO_FRAMES * 144]; /* [frame][144], 129 used */
+    float rows[9 * 2 * VC_SILERO_COLUMNS * VC_SILERO_FRAMES];
+    float magnitude[144 * VC_SILERO_FRAMES]; /* [bin][frame], 129 bins used */
     float conv1[VC_SILERO_FRAMES * 128];
 } vc_silero_scratch;
 

@@ -174,17 +174,19 @@ static const float *pack_matrix(packer *p, size_t outputs, size_t inputs, size_t
     return start;
 }
 
-/* dft[k1][column][re, im][k2] = exp(-2 pi i column (k1 + rows k2) / (16 rows)) */
+/* dft[k1][4 j + m][re, im][k2 = 0..3][4 times] = exp(-2 pi i c (k1 + rows k2) / (16 rows)) for the
+ * column c = 4 m + j */
 static const float *make_dft(packer *p, size_t rows)
 {
     float *start = take(p, (rows / 2 + 1) * 512), *to = start;
     for (size_t k1 = 0; k1 <= rows / 2; k1++)
-        for (size_t column = 0; column < 16; column++, to += 32)
-            for (size_t k2 = 0; k2 < 16; k2++) {
-                size_t turns = column * (k1 + rows * k2) % (16 * rows);
+        for (size_t place = 0; place < 16; place++, to += 32)
+            for (size_t i = 0; i < 16; i++) {
+                size_t column = place / 4 + 4 * (place % 4);
+                size_t turns = column * (k1 + rows * (i / 4)) % (16 * rows);
                 double angle = 2.0 * PI * (double)turns / (double)(16 * rows);
-                to[k2] = (float)cos(angle);
-                to[16 + k2] = (float)-sin(angle);
+                to[i] = (float)cos(angle);
+                to[16 + i] = (float)-sin(angle);
             }
     return start;
 }

@@ -20,8 +20,8 @@ typedef struct vc_silero vc_silero;
 typedef struct vc_silero_batch vc_silero_batch;
 
 typedef struct vc_silero_model_config {
-    int rate_hz;                   /* 8000 or 16000 */
-    const void *weights;           /* contents of the weight file for that rate; copied */
+    int rate_hz;         /* 8000 or 16000 */
+    const void *weights; /* contents of the weight file for that rate; copied */
     size_t weights_bytes;
     vc_cpu_level cpu_level;        /* default VC_CPU_AUTO */
     const vc_allocator *allocator; /* NULL: malloc */
