@@ -167,7 +167,7 @@ class Session:
         self._ran = True
         self._over = asyncio.Event()
         try:
-            self._ears.connect()
+            self._ears.begin()
             self._dispatch(ev.SessionStarted())
             async for event in self._call:
                 self._take(event)

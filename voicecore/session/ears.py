@@ -1,8 +1,9 @@
 """The listening half of the driver: received audio to the STT and to the turn detector.
 
-Audio is fetched from the call when an event comes, and every few milliseconds while the caller
-speaks. The STT gets only segments, each with its pre-roll. The last ten seconds are kept, so when
-an STT stream breaks, a new one gets the segments that have no text yet once more.
+Audio is fetched from the call when an event comes, every few milliseconds while the caller speaks,
+and now and then otherwise (what nobody fetches, the call drops). The STT gets only segments, each
+with its pre-roll. The last ten seconds are kept, so when an STT stream breaks, a new one gets the
+segments that have no text yet once more.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ __all__ = ["Ears"]
 _MS = 1_000_000
 _RING_S = 10.0
 _DETECTOR_S = 8
+_IDLE_POLL_MS = 500
 _TRIES = 2  # of a segment, before it is given up
 
 
@@ -85,7 +87,7 @@ class Ears:
         self._given_end = 0
         self._begins: dict[int, int] = {}
         self._prediction: asyncio.Task[None] | None = None
-        self._poll: TimerHandle | None = None
+        self._timer: TimerHandle | None = None
         self._closed = False
         self._used_ms = 0.0
 
@@ -108,14 +110,17 @@ class Ears:
         if self._open_id is not None:
             self._guard(lambda stream: self._push(stream, self._pieces[self._open_id or 0]))
 
-    def _poll_again(self) -> None:
-        self._poll = None
-        if self._open_id is None or self._closed:
+    def _poll(self) -> None:
+        """Fetch now and again later: soon while the caller speaks, else before it would be lost."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._closed:
             return
         self.pull()
-        self._poll = self._scheduler.call_later(
-            self._settings.audio_poll_ms * _MS, self._poll_again
-        )
+        wait_ms = self._settings.audio_poll_ms
+        if self._open_id is None:
+            wait_ms = max(wait_ms, min(_IDLE_POLL_MS, self._call.config.receive_buffer_ms // 4))
+        self._timer = self._scheduler.call_later(wait_ms * _MS, self._poll)
 
     def caller_end_ns(self, first_segment: int, stopped: SpeechStopped) -> int:
         """When the last audible sample of the turn arrived; ``stopped`` ties samples to time."""
@@ -137,8 +142,7 @@ class Ears:
         self._pieces[segment] = _Piece(begin, begin)
         self._open_id = segment
         self.connect()
-        if self._poll is None:
-            self._poll_again()
+        self._poll()
 
     def finalize(self, segment: int) -> None:
         """The segment is over: its text is wanted."""
@@ -189,6 +193,11 @@ class Ears:
         stream.finalize()
 
     # -- the stream and its failures -------------------------------------------------------
+
+    def begin(self) -> None:
+        """Open the stream and start to fetch audio."""
+        self.connect()
+        self._poll()
 
     def connect(self) -> None:
         """Open a stream unless there is one."""
@@ -273,6 +282,6 @@ class Ears:
         self._closed = True
         self._open_id = None
         self._pieces.clear()
-        if self._poll is not None:
-            self._poll.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self._retire()

@@ -15,8 +15,7 @@ is taken from the start of that speech.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from voicecore.media.events import (
     BargedIn,
@@ -31,28 +30,14 @@ from voicecore.media.events import (
 )
 from voicecore.session import actions as act
 from voicecore.session import events as ev
-from voicecore.session.backchannel import Backchannels
+from voicecore.session.agent_side import AgentSide
 from voicecore.session.config import SessionConfig
+from voicecore.session.machine_state import MS, Segment
 
 __all__ = ["SessionMachine"]
 
-_MS = 1_000_000
 
-
-@dataclass(slots=True)
-class _Segment:
-    """One stretch of the caller's speech."""
-
-    id: int
-    started_ns: int
-    voiced_ns: int = 0
-    interim: str = ""
-    text: str | None = None
-    final_ns: int = 0
-    failed: bool = False
-
-
-class SessionMachine:
+class SessionMachine(AgentSide):
     """Decides; never acts.
 
     Args:
@@ -67,32 +52,7 @@ class SessionMachine:
     """
 
     def __init__(self, config: SessionConfig, *, native_gate: bool = True) -> None:
-        self._config = config
-        self._native_gate = native_gate
-        self._backchannels = Backchannels(config.speaking.backchannels)
-        self._out: list[act.Action] = []
-        self._timers: set[ev.TimerName] = set()
-        self.state: ev.State = "listening"
-        self.closed = False
-        self._begun = self._leaving = False
-        self._failures = self._silences = 0
-        # the caller's turn
-        self._segments: list[_Segment] = []
-        self._open: _Segment | None = None
-        self._last_segment = 0
-        self._digits = ""
-        self._decided_ns: int | None = None
-        self._complete_segment = 0
-        self._probability: float | None = None
-        self._talked_over: SpeechStarted | None = None
-        # the agent's answer
-        self._reply: int | None = None
-        self._last_reply = 0
-        self._reply_broken = self._ends_call = self._sounding = False
-        self._audio_first: int | None = None
-        self._audio_end: int | None = None
-        self._played_to = 0
-        self._paused_at: int | None = None
+        super().__init__(config, native_gate=native_gate)
         self._handlers: dict[type, Callable[[Any, int], None]] = {
             ev.SessionStarted: self._session_started,
             ev.SessionClosed: self._call_closed,
@@ -116,16 +76,6 @@ class SessionMachine:
             ev.AgentAudioFinished: self._audio_finished,
             ev.TimerFired: self._timer_fired,
         }
-
-    @property
-    def timers(self) -> frozenset[ev.TimerName]:
-        """The timers that are running."""
-        return frozenset(self._timers)
-
-    @property
-    def reply(self) -> int | None:
-        """The answer that is alive, or None."""
-        return self._reply
 
     def step(self, event: ev.SessionEvent, now_ns: int) -> list[act.Action]:
         """Take one event at ``now_ns``; returns what to do, in order. Never raises."""
@@ -156,12 +106,6 @@ class SessionMachine:
         self._segments, self._open = [], None
         self.state = "listening"
         self.closed = True
-
-    def _leave(self, now: int) -> None:
-        self._leaving = True
-        for name in tuple(self._timers):
-            self._cancel_timer(name)
-        self._set_timer("hang_up", now + self._config.speaking.hang_up_delay_ms * _MS)
 
     def _events_lost(self, _event: EventsLost, now: int) -> None:
         # The end of the speech, or a pause, may be among the lost: wait for neither.
@@ -216,7 +160,7 @@ class SessionMachine:
         self._cancel_timer("turn")
         self._cancel_timer("silence")
         self._last_segment += 1
-        self._open = _Segment(self._last_segment, started_ns)
+        self._open = Segment(self._last_segment, started_ns)
         self._segments.append(self._open)
         self._decided_ns = None
         self._do(act.StartTranscript(self._last_segment, sample))
@@ -235,8 +179,8 @@ class SessionMachine:
         self._do(act.FinalizeTranscript(segment.id))
         self._do(act.PredictTurn(segment.id, self._segments[0].id))
         listening = self._config.listening
-        self._set_timer("turn", max(now, stopped_ns + listening.turn_wait_ms * _MS))
-        self._set_timer("final", now + listening.final_timeout_ms * _MS)
+        self._set_timer("turn", max(now, stopped_ns + listening.turn_wait_ms * MS))
+        self._set_timer("final", now + listening.final_timeout_ms * MS)
         if segment.failed:
             self._settle(segment.id, "", now, now, failed=True)
 
@@ -297,7 +241,7 @@ class SessionMachine:
         self._cancel_timer("silence")
         if event.digit != "#":
             self._digits += event.digit
-            self._set_timer("digits", now + self._config.listening.digits_wait_ms * _MS)
+            self._set_timer("digits", now + self._config.listening.digits_wait_ms * MS)
         else:
             self._digits_complete(now)
 
@@ -306,17 +250,11 @@ class SessionMachine:
         self._last_segment += 1
         text = " ".join(self._digits)
         self._digits = ""
-        self._segments.append(_Segment(self._last_segment, now, text=text, final_ns=now))
+        self._segments.append(Segment(self._last_segment, now, text=text, final_ns=now))
         self._decided_ns = now
         self._reply_if_complete(now)
 
     # -- is the turn over? -----------------------------------------------------------------
-
-    def _awaiting(self) -> bool:
-        return any(s.text is None and s is not self._open for s in self._segments)
-
-    def _text(self) -> str:
-        return " ".join(s.text for s in self._segments if s.text)
 
     def _reply_if_complete(self, now: int) -> None:
         if self.state != "listening" or self._leaving or self._open is not None:
@@ -334,22 +272,15 @@ class SessionMachine:
             self._silences = 0
             self._start_reply(now, user_text=self._text())
 
-    def _decide(self, now: int) -> None:
-        if self._decided_ns is None:
-            self._decided_ns = now
-
-    def _forget_turn(self) -> None:
-        """Nothing that the caller said is waiting for an answer any more."""
-        self._segments = []
-        self._decided_ns, self._complete_segment = None, 0
-        self._probability = None
-        for name in ("turn", "final", "confirm"):
-            self._cancel_timer(name)
-
-    def _wait_in_silence(self, now: int) -> None:
-        wait_ms = self._config.listening.max_silence_ms
-        if wait_ms and self._open is None and not self._digits:
-            self._set_timer("silence", now + wait_ms * _MS)
+    def _listen_again(self, now: int) -> None:
+        """Listening again. The caller may be speaking, or have spoken, already."""
+        over, self._talked_over = self._talked_over, None
+        if self._ends_call and not self._segments:
+            self._leave(now)
+        elif over is not None and self._open is None:
+            self._open_segment(over.sample, over.audio_ns)
+        else:
+            self._reply_if_complete(now)
 
     # -- barge-in --------------------------------------------------------------------------
 
@@ -363,7 +294,7 @@ class SessionMachine:
     def _set_confirm_timer(self, now: int) -> None:
         voiced = sum(s.voiced_ns for s in self._segments if s is not self._open)
         started = self._open.started_ns if self._open is not None else now
-        due = started + self._config.speaking.confirm_ms * _MS - voiced
+        due = started + self._config.speaking.confirm_ms * MS - voiced
         self._set_timer("confirm", max(now, due))
 
     def _judge(self, now: int) -> None:
@@ -378,184 +309,13 @@ class SessionMachine:
         if self._open is not None or self._awaiting():
             return
         voiced_ns = sum(s.voiced_ns for s in self._segments)
-        if any(texts) and not words and voiced_ns >= speaking.backchannel_max_ms * _MS:
+        if any(texts) and not words and voiced_ns >= speaking.backchannel_max_ms * MS:
             self._confirm()
             self._reply_if_complete(now)
             return
         self._dismiss("backchannel" if any(texts) else "empty")
         self._forget_turn()
         self._finish_if_played(now)
-
-    def _confirm(self) -> None:
-        self._cancel_timer("confirm")
-        if self.state == "interrupted":
-            self._do(act.ReportBargeIn(self._paused_at))
-        self._drop_reply("interrupted", flush=True)
-
-    def _dismiss(self, reason: Literal["backchannel", "empty", "played_out"]) -> None:
-        self._cancel_timer("confirm")
-        self._do(act.ReportBargeIn(self._paused_at, reason))
-        self._do(act.ResumePlayout())
-        self._paused_at = None
-        self.state = "speaking"
-
-    # -- the agent's answer ----------------------------------------------------------------
-
-    def _start_reply(
-        self, now: int, *, user_text: str | None = None, line: str | None = None, last: bool = False
-    ) -> None:
-        for name in ("turn", "final", "silence"):
-            self._cancel_timer(name)
-        self._last_reply += 1
-        self._reply = self._last_reply
-        self._reply_broken = self._sounding = False
-        self._ends_call = last
-        self._audio_first = self._audio_end = self._paused_at = None
-        self._complete_segment = self._segments[-1].id if self._segments else 0
-        final_ns = max((s.final_ns for s in self._segments), default=0)
-        self.state = "thinking"
-        self._do(
-            act.StartReply(
-                self._last_reply,
-                user_text,
-                line,
-                self._complete_segment,
-                self._decided_ns or 0,
-                final_ns,
-                self._probability,
-            )
-        )
-        self._expect_progress(now)
-
-    def _expect_progress(self, now: int) -> None:
-        self._set_timer("reply", now + self._config.thinking.reply_timeout_ms * _MS)
-
-    def _withdraw(self) -> None:
-        """The caller goes on before hearing an answer: the turn was not over."""
-        self._drop_reply("withdrawn", flush=self._audio_first is not None)
-
-    def _drop_reply(
-        self, ended: Literal["interrupted", "failed", "withdrawn", "closed"], *, flush: bool
-    ) -> None:
-        if self._reply is None:
-            return
-        if ended != "withdrawn":
-            self._do(act.TruncateHistory(self._reply, self._paused_at))
-        if flush:
-            self._do(act.FlushPlayout())
-        self._do(act.CancelReply(self._reply))
-        self._end_reply(ended)
-
-    def _end_reply(
-        self, ended: Literal["finished", "interrupted", "failed", "withdrawn", "closed"]
-    ) -> None:
-        assert self._reply is not None
-        self._cancel_timer("reply")
-        self._cancel_timer("confirm")
-        self._do(act.FinishTurn(self._reply, ended))
-        self._reply = self._paused_at = None
-        self._sounding = False
-        self.state = "listening"
-
-    def _reply_delta(self, event: ev.ReplyDelta, now: int) -> None:
-        if event.reply == self._reply and self._audio_end is None:
-            self._expect_progress(now)
-
-    def _reply_finished(self, event: ev.ReplyFinished, _now: int) -> None:
-        if event.reply == self._reply:
-            self._ends_call = self._ends_call or event.ends_call
-
-    def _audio_ready(self, event: ev.AgentAudioReady, now: int) -> None:
-        if event.reply == self._reply and self._audio_end is None:
-            if self._audio_first is None:
-                self._audio_first = event.first_sample
-            self._expect_progress(now)
-
-    def _audio_finished(self, event: ev.AgentAudioFinished, now: int) -> None:
-        if event.reply == self._reply:
-            self._cancel_timer("reply")
-            self._audio_end = event.end_sample
-            self._finish_if_played(now)
-
-    def _reply_failed(self, event: ev.ReplyFailed, now: int) -> None:
-        if event.reply == self._reply:
-            self._reply_broke(now, timed_out=False)
-
-    def _reply_broke(self, now: int, *, timed_out: bool) -> None:
-        assert self._reply is not None
-        if self._reply_broken:  # the apology failed as well: no voice is left
-            if self.state == "thinking":
-                self._forget_turn()
-            self._drop_reply("failed", flush=self._audio_first is not None)
-            if self._failures >= self._config.thinking.max_failures:
-                self._leave(now)
-            else:
-                self._after_reply(now)
-            return
-        self._reply_broken = True
-        self._audio_end = None
-        self._do(act.Speak(self._reply, self._failure_line(), timed_out))
-        self._expect_progress(now)
-
-    def _failure_line(self) -> str:
-        """What to say about one more failure; the last one ends the call."""
-        self._failures += 1
-        self._ends_call = self._failures >= self._config.thinking.max_failures
-        speaking = self._config.speaking
-        return speaking.farewell if self._ends_call else speaking.apology
-
-    def _apologize(self, now: int) -> None:
-        line = self._failure_line()
-        self._start_reply(now, line=line, last=self._ends_call)
-        self._reply_broken = True
-
-    def _playout_started(self, event: PlayoutStarted, _now: int) -> None:
-        if self._audio_first is None or event.play_sample < self._audio_first:
-            return  # the rest of an answer that is over
-        if self.state == "thinking":
-            self.state = "speaking"
-            self._forget_turn()
-        self._sounding = self.state == "speaking"
-
-    def _playout_drained(self, event: PlayoutDrained, now: int) -> None:
-        self._sounding = False
-        self._played_to = max(self._played_to, event.play_sample)
-        self._finish_if_played(now)
-        if self._reply is not None and "reply" in self._timers:
-            self._expect_progress(now)
-        # The gate listens only while audio plays: a caller who spoke into its end is ours.
-        if self.state == "speaking" and self._open is not None:
-            self._do(act.PausePlayout())
-            self._interrupt(now, event.play_sample)
-
-    def _mark_reached(self, event: MarkReached, now: int) -> None:
-        if not event.flushed and event.mark_id == self._reply:
-            self._played_to = max(self._played_to, event.play_sample)
-            self._finish_if_played(now)
-
-    def _finish_if_played(self, now: int) -> None:
-        if self._reply is None or self._audio_end is None:
-            return
-        if self._audio_first is not None and self._played_to < self._audio_end:
-            return
-        if self.state == "interrupted":  # nothing was left to interrupt
-            self._dismiss("played_out")
-        elif self.state == "thinking":
-            self._forget_turn()
-        if not self._reply_broken:
-            self._failures = 0
-        self._end_reply("finished")
-        self._after_reply(now)
-
-    def _after_reply(self, now: int) -> None:
-        """Listening again. The caller may be speaking, or have spoken, already."""
-        over, self._talked_over = self._talked_over, None
-        if self._ends_call and not self._segments:
-            self._leave(now)
-        elif over is not None and self._open is None:
-            self._open_segment(over.sample, over.audio_ns)
-        else:
-            self._reply_if_complete(now)
 
     # -- timers ----------------------------------------------------------------------------
 
@@ -592,15 +352,3 @@ class SessionMachine:
         speaking = self._config.speaking
         line = speaking.farewell if last else speaking.silence_line
         self._start_reply(now, line=line, last=last)
-
-    def _set_timer(self, name: ev.TimerName, due_ns: int) -> None:
-        self._timers.add(name)
-        self._do(act.SetTimer(name, due_ns))
-
-    def _cancel_timer(self, name: ev.TimerName) -> None:
-        if name in self._timers:
-            self._timers.discard(name)
-            self._do(act.CancelTimer(name))
-
-    def _do(self, action: act.Action) -> None:
-        self._out.append(action)
