@@ -9,7 +9,7 @@
 #   make fuzz            fuzz the parsers (SECONDS_EACH=60; needs clang)
 #   make clean
 #
-# It takes Python 3.10 to 3.14 with venv, a C compiler and make; PYTHON=python3.12 picks another.
+# It takes Python 3.10 to 3.14 with venv and headers, a C compiler and make; PYTHON=python3.12 picks another.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -70,6 +70,9 @@ $(STAMPS)/nodeps-%: | $(STAMPS)/venv
 
 $(STAMPS)/build: $(NATIVE_SOURCES) setup.py $(STAMPS)/tools
 	$(call say,native part: compile)
+	@$(BIN)/python -c 'import os, sysconfig as s; os.stat(s.get_path("include") + "/Python.h")' 2>/dev/null || \
+	    { echo "Python.h is missing; on Debian and Ubuntu: apt install python3-dev"; exit 1; }
+	@command -v $${CC:-cc} >/dev/null || { echo "no C compiler; on Debian: apt install gcc"; exit 1; }
 	@$(call quietly,VC_BUILD_JOBS=2 $(BIN)/python setup.py --quiet build_ext --inplace --parallel 2)
 	@touch $@
 
