@@ -100,7 +100,8 @@ class SentenceSplitter:
 
     def _sentence_end(self) -> int | None:
         for found in _END.finditer(self._text):
-            if found.group(1) is None or found.group(1) != "." or "\n" in found.group(2):
+            marks = found.group(1)
+            if marks is None or set(marks) & set("!?") or "\n" in found.group(2):
                 return found.end()
             word = self._text[: found.start()].rsplit(None, 1)[-1:] or [""]
             last = word[0].lstrip("(\"“'‘").lower()
@@ -108,10 +109,10 @@ class SentenceSplitter:
             if last in _TITLES or (len(last) == 1 and last.isalpha() and last != "i"):
                 continue
             if last in _MAY_END:
-                if not rest:
-                    return None  # the next word decides
-                if rest[0].islower() or rest[0].isdigit() or _AFTER_TIME.match(rest):
+                if rest and (rest[0].islower() or rest[0].isdigit() or _AFTER_TIME.match(rest)):
                     continue
+                if not re.search(r"[^\w']", rest):
+                    return None  # the next word decides, and it is not whole yet
             elif rest and rest[0].islower():
                 continue
             return found.end()

@@ -10,13 +10,15 @@ _NAME_LEADS = (
     r"my name is|my name's|the name is|the name's|name is|name's|in the name of|under the name of"
     r"|under the name|under|call me|this is|it's for|for the name of|book it for|i am called"
 )
+_SPELLED = re.compile(r"\b[A-Za-z](?:[.,\s-]+[A-Za-z]\b){2,}\.?")
 _STOP_WORDS = """and for at on in please thanks thank with i i'd i'm i'll we we'd a an the to of is
     it it's that's yes yeah no not but so could can would tomorrow tonight today speaking here
-    calling table people person book reservation right correct now um uh er monday tuesday wednesday
+    calling table people person book reservation right correct now um uh er
+    wrong fine what who why when where how was were monday tuesday wednesday
     thursday friday saturday sunday"""
 _FILLER_WORDS = """um uh er well oh okay ok sure yes yeah yep please it's its it is that's thats
-    that would be the name's name my under for in of mister mr mrs ms miss i'm i am this speaking just
-    put down as make"""
+    that would be the name's name my under for in of mister mr mrs ms miss i'm i am this speaking
+    just put down as make"""
 _NAME_STOPS = frozenset(_STOP_WORDS.split())
 _FILLERS = frozenset(_FILLER_WORDS.split())
 
@@ -24,6 +26,8 @@ _FILLERS = frozenset(_FILLER_WORDS.split())
 def find_name(text: str, expected: str | None) -> tuple[str | None, str]:
     """The name and the text without it; a bare name counts if ``expected`` is "name"."""
     raw = text.replace("’", "'")
+    if expected == "name":
+        raw = _SPELLED.sub(lambda m: re.sub("[^A-Za-z]", "", m[0]).title(), raw)
     if found := re.search(rf"\b(?:{_NAME_LEADS})\b[\s,:]*", raw, re.IGNORECASE):
         name, end = _read_name(raw, found.end())
         weak = found.group(0).lower().startswith(("this is", "it's for", "book it for", "under"))
@@ -57,13 +61,11 @@ def _read_name(text: str, start: int) -> tuple[str, int]:
         words.append(word)
         end = start + found.end()
         if len(word) == 1:
-            continue  # spelled out, with or without marks
+            continue  # an initial
         if len(words) == 3 or (mark and word.lower() not in ("mr", "mrs", "ms", "dr")):
             break
     while words and words[-1].lower() in ("please", "thanks"):
         words.pop()
-    if len(words) >= 3 and all(len(w) == 1 for w in words):
-        return "".join(words).title(), end  # spelled out
     return " ".join(words), end
 
 

@@ -69,6 +69,8 @@ def normalize(text: str) -> str:
     s = re.sub(r"(?<!\d):|:(?!\d\d)", " ", s)
     s = re.sub(r"o'? ?clock", "oclock", s)
     s = re.sub(r"[^a-z0-9:' ]+", " ", s)
+    s = re.sub(r"\bto (?=morrow\b|night\b|day\b)", "to", s)  # a recognizer writes "to-morrow"
+    s = re.sub(r"\bgood by\b", "goodbye", s)
     words = s.split()
     out: list[str] = []
     i = 0
@@ -130,7 +132,7 @@ def _take_back(found: re.Match[str]) -> str:
 
 
 def _cut(s: str, found: re.Match[str]) -> str:
-    return s[: found.start()] + " ; " + s[found.end() :]
+    return s[: found.start()].rstrip() + " ; " + s[found.end() :].lstrip()
 
 
 # -- people --------------------------------------------------------------------------------
@@ -176,7 +178,7 @@ def _people(s: str, expected: str | None) -> tuple[int | None, str, int | None]:
             return _number(found.group(1)) or None, _cut(s, found), None
         if re.fullmatch(r" (?:for|fore|or) (?:please )?", s):
             return 4, " ", None  # "four", heard as "for"
-        if re.fullmatch(r" (?:to|too) (?:please )?", s):
+        if re.fullmatch(r" (?:to|too|till|tool) (?:please )?", s):
             return 2, " ", None
     return None, s, None
 
@@ -259,7 +261,7 @@ def _time(s: str, expected: str | None) -> tuple[str | None, str]:
         rf"\b(\d{{1,2}})(\d\d){_SAID_PART}",
         rf"\b(\d{{1,2}}) (\d\d)\b{_PART_OF_DAY}",
         rf"\b{_LEADS} (\d{{1,2}})(\d\d)\b{_PART_OF_DAY}",
-        rf"\b{_LEADS} (\d{{1,2}})(?! ?(?:people|of us|st\b|nd\b|rd\b|th\b))()\b{_PART_OF_DAY}",
+        rf"\b{_LEADS} (\d{{1,2}})(?!:| ?(?:people|of us|st\b|nd\b|rd\b|th\b))()\b{_PART_OF_DAY}",
         rf"\b(\d{{1,2}})(\d\d)\b{_PART_OF_DAY}" if bare else None,
         rf"\b(\d{{1,2}})()\b{_PART_OF_DAY}" if bare else None,
     ):

@@ -24,10 +24,10 @@ FRAME = RATE_HZ // 100  # 10 ms
 _MS = RATE_HZ // 1000
 
 _SHORTEST = 300 * _MS  # less audio than this is no utterance
-_LEAST_VOICED_FRAMES = 6  # a click is shorter
+_LEAST_VOICED_FRAMES = 12  # a click or a breath is shorter, "no" is not
 _FIRST_INTERIM = 550 * _MS
 _SHOW = 450 * _MS  # less speech than this gives guesses; they are kept for the final only
-_INTERIM_EVERY = 250 * _MS
+_INTERIM_EVERY = 250 * _MS  # and at least a twelfth of the segment, since a decode costs more then
 _EAGER_QUIET = 100 * _MS  # after this much quiet the speech so far is decoded at once
 _PAUSE = 350 * _MS  # a pause that ends a segment of ...
 _PAUSE_AFTER = 3000 * _MS  # ... at least this length
@@ -38,6 +38,7 @@ _EDGE = 200 * _MS  # quiet audio kept at both ends of what is decoded
 _GAP_FILL = 300 * _MS
 _FLOOR_DB = -55.0
 _BELOW_PEAK_DB = 32.0
+_LOUDEST = 8  # the level of the loudest frame but seven counts as the peak: not that of a click
 _STEADY_DB = 3.0  # a signal whose frames differ less than this is a hum or a hiss
 
 
@@ -125,7 +126,8 @@ class Utterance:
             return None
         if self._length - self._start >= _LONGEST:
             return self._commit()
-        if self._covers(last) or self._length - self._covered < _INTERIM_EVERY:
+        every = max(_INTERIM_EVERY, (self._length - self._start) // 12)
+        if self._covers(last) or self._length - self._covered < every:
             eager = quiet >= _EAGER_QUIET and not self._covers(last)
             return self._window(first, last) if eager else None
         if quiet < _EAGER_QUIET and self._length - max(first - _EDGE, self._start) < _FIRST_INTERIM:
@@ -179,16 +181,18 @@ class Utterance:
         loud = self._loud(self._start, cut)
         return Decode(self._start if loud is None else max(self._start, loud[0] - _EDGE), cut, True)
 
-    def _threshold_db(self, start: int, end: int) -> float:
-        levels = self._levels[start // FRAME : end // FRAME]
-        return max(_FLOOR_DB, float(levels.max()) - _BELOW_PEAK_DB) if len(levels) else 0.0
+    def _threshold_db(self) -> float:
+        if self._frames < _LOUDEST:
+            return 0.0
+        peak = np.partition(self._levels[: self._frames], -_LOUDEST)[-_LOUDEST]
+        return max(_FLOOR_DB, float(peak) - _BELOW_PEAK_DB)
 
     def _loud(self, start: int, end: int) -> tuple[int, int] | None:
         """First and last loud sample of a stretch; None if there is nothing like speech in it."""
         if end - start < _SHORTEST:
             return None
         levels = self._levels[start // FRAME : end // FRAME]
-        loud = np.flatnonzero(levels > self._threshold_db(start, end))
+        loud = np.flatnonzero(levels > self._threshold_db())
         if len(loud) < _LEAST_VOICED_FRAMES:
             return None
         low, high = np.percentile(levels, [5, 95])
@@ -212,7 +216,7 @@ class Utterance:
             levels = self._levels[start // FRAME : end // FRAME]
             if not text or not len(levels):
                 continue
-            spans = voiced_spans(levels, FRAME, self._threshold_db(start, end), 15)
+            spans = voiced_spans(levels, FRAME, self._threshold_db(), 15)
             base = start // FRAME * FRAME
             for word, a, b in spread_words(text, spans):
                 words.append(WordTime(word, self._sample(base + a), self._sample(base + b), True))

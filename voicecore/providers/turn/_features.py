@@ -49,6 +49,19 @@ def mel_filters() -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=1)
+def _sparse_filters() -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.intp]]:
+    """The filters' non-zero entries by band: their bins, their weights, where each band starts.
+
+    They are few (a bin lies in two bands), and a product with the full matrix would wake the
+    threads of the linear algebra library, which costs more than the sum itself.
+    """
+    filters = mel_filters().T
+    bands, bins = np.nonzero(filters)
+    starts = np.searchsorted(bands, np.arange(MEL_BANDS))
+    return bins, filters[bands, bins], starts
+
+
+@lru_cache(maxsize=1)
 def _window() -> NDArray[np.float32]:
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT) / _FFT)).astype(np.float32)
 
@@ -62,6 +75,8 @@ def log_mel(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::HOP][: len(audio) // HOP]
     spectrum = np.fft.rfft(frames * _window(), axis=1)
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-    mel = np.log10(np.maximum(power @ mel_filters(), np.float32(1e-10)))
+    bins, weights, starts = _sparse_filters()
+    bands = np.add.reduceat(power[:, bins] * weights, starts, axis=1)
+    mel = np.log10(np.maximum(bands, np.float32(1e-10)))
     floored = np.maximum(mel, mel.max() - np.float32(8.0))
     return np.ascontiguousarray(((floored + np.float32(4.0)) / np.float32(4.0)).T)
