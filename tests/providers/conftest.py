@@ -12,13 +12,7 @@ import pytest
 
 from voicecore.providers._models import package_dir
 
-DIGITS = dict(
-    zip(
-        "0 1 2 3 4 5 6 7 8 9 10".split(),
-        "zero one two three four five six seven eight nine ten".split(),
-        strict=True,
-    )
-)
+NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:
@@ -73,7 +67,8 @@ def word_errors() -> Callable[[str, str], int]:
 
     def words(text: str) -> list[str]:
         text = re.sub(r"\bp\.? ?m\b\.?", "pm", text.lower()).replace("-", "")
-        return [DIGITS.get(w, w) for w in re.sub(r"[^a-z0-9' ]", " ", text).split()]
+        plain = re.sub(r"[^a-z0-9' ]", " ", text).split()
+        return [NUMBERS[int(w)] if w.isdigit() and int(w) < len(NUMBERS) else w for w in plain]
 
     def errors(reference: str, text: str) -> int:
         a, b = words(reference), words(text)
@@ -85,3 +80,19 @@ def word_errors() -> Callable[[str, str], int]:
         return int(row[-1])
 
     return errors
+
+
+@pytest.fixture
+def uninstalled(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Make a package look as if it were not installed."""
+    from voicecore.providers import _models
+
+    find = _models.find_spec
+
+    def remove(module: str) -> None:
+        def without(name: str) -> Any:
+            return None if name == module else find(name)
+
+        monkeypatch.setattr(_models, "find_spec", without)
+
+    return remove

@@ -228,6 +228,13 @@ def test_fallback_without_a_whole_sentence_still_speaks() -> None:
     assert text == "It may be. How many people will you be?"
 
 
+def test_fallback_is_stopped_after_two_sentences() -> None:
+    other = Other(["One. ", "Two. ", "Three. ", "Four. "])
+    text, _ = answer(BookingDialogue(fallback=other), [Message("user", "Tell me all of it!")])
+    assert text == "One. Two. How many people will you be?"
+    assert other.cancelled
+
+
 def test_fallback_failure_is_raised_and_cancel_is_handed_on() -> None:
     dialogue = BookingDialogue(fallback=Other(["One. ", "FAIL"]))
     with pytest.raises(ProviderError, match="out of order"):

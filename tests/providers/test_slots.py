@@ -234,8 +234,16 @@ def test_several_at_once(text: str, slots: Slots) -> None:
 
 @pytest.mark.parametrize(
     ("time", "said"),
-    [("19:30", "7:30 pm"), ("19:00", "7 pm"), ("00:05", "12:05 am"), ("12:00", "noon")]
-    + [("00:00", "midnight"), ("12:30", "12:30 pm"), ("09:05", "9:05 am"), ("23:59", "11:59 pm")],
+    [
+        ("19:30", "7:30 pm"),
+        ("19:00", "7 pm"),
+        ("00:05", "12:05 am"),
+        ("12:00", "noon"),
+        ("00:00", "midnight"),
+        ("12:30", "12:30 pm"),
+        ("09:05", "9:05 am"),
+        ("23:59", "11:59 pm"),
+    ],
 )
 def test_time_as_it_is_said(time: str, said: str) -> None:
     assert say_time(time) == said

@@ -88,6 +88,7 @@ _MAKE_IT = (
 
 
 _NOTHING_KNOWN = Slots()
+_FALLBACK_SENTENCES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +335,7 @@ class _BookingStream(LlmStream):
 
 
 class _FallbackStream(LlmStream):
-    """Another model's answer, whole sentences of it, and then the question that is still open."""
+    """Another model's answer, two whole sentences at most, and the question that is still open."""
 
     def __init__(self, inner: LlmStream, question: str) -> None:
         self._inner = inner
@@ -343,15 +344,18 @@ class _FallbackStream(LlmStream):
 
     async def _iterate(self) -> AsyncIterator[str]:
         splitter = SentenceSplitter(first_clause_chars=0)
-        said = False
+        said = 0
         async for delta in self._inner:
-            for sentence in splitter.push(delta):
-                said = True
+            for sentence in splitter.push(delta)[: _FALLBACK_SENTENCES - said]:
+                said += 1
                 yield sentence + " "
-        for rest in splitter.flush():
+            if said == _FALLBACK_SENTENCES:
+                await self._inner.cancel()
+                break
+        for rest in splitter.flush()[: _FALLBACK_SENTENCES - said]:
             # A model that ran into its limit stops in mid-sentence: better not begun.
             if rest[-1] in ".!?" or not said:
-                said = True
+                said += 1
                 yield (rest if rest[-1] in ".!?" else rest + ".") + " "
         if not self._cancelled:
             yield self._question

