@@ -39,6 +39,7 @@ struct vc_resample {
     int in_hz, out_hz;
     size_t l, m;        /* out / in in lowest terms */
     int by_columns;     /* which inner loop */
+    int in_threes;      /* by columns, taps grouped for columns3 */
     size_t streams;     /* M when by columns, else 1 */
     size_t n_taps;      /* of a phase, padded */
     size_t history;     /* columns (by columns) or samples before the present group */
@@ -95,39 +96,68 @@ static double prototype(double u)
     return (vc_resample_terms[0] + c * b1 - b2) / VC_RESAMPLE_SPAN;
 }
 
-/* Tap k of a phase weighs input newest - (n_taps - 1) + k. Padding is at the old end, where the
+/* Where the kernel finds tap k's input: stream by stream, each stream's columns in groups of three,
+ * a vector apart. `first` is the place of the oldest input; returns the tap that stands at k. */
+static size_t place_in_threes(const vc_resample *r, size_t first, size_t k, int32_t *offset)
+{
+    size_t lanes = r->kernels->lanes, per_stream = r->n_taps / r->m;
+    size_t stream = k / per_stream, rest = k % per_stream;
+    size_t block = rest / (3 * lanes), group = rest / 3 % lanes, third = rest % 3;
+    size_t column = block * 3 * lanes + third * lanes + group;
+    size_t tap = (stream + r->m - first % r->m) % r->m + column * r->m;
+    if (third == 0) *offset = (int32_t)(stream * r->stride + (first + tap) / r->m);
+    return tap;
+}
+
+/* Tap t of a phase weighs input newest - (n_taps - 1) + t. Padding is at the old end, where the
  * samples are known: a NaN must not reach an output from beyond its window's new end. */
 static void design_phase(vc_resample *r, size_t phase)
 {
     double end = (double)((phase + 1) * r->m) / (double)r->l;
     double scale = r->m > r->l ? (double)r->m / (double)r->l : 1.0;
     double middle = end - scale * VC_RESAMPLE_SPAN / 2.0;
-    float *taps = r->taps + phase * r->n_taps;
     double oldest = (double)r->newest[phase] - (double)(r->n_taps - 1);
     double sum = 0.0;
-    for (size_t k = 0; k < r->n_taps; k++) sum += prototype((oldest + (double)k - middle) / scale);
-    for (size_t k = 0; k < r->n_taps; k++)
-        taps[k] = (float)(prototype((oldest + (double)k - middle) / scale) / sum);
-    if (!r->by_columns) return;
-    int32_t *offsets = r->offsets + phase * r->n_taps;
+    for (size_t t = 0; t < r->n_taps; t++) sum += prototype((oldest + (double)t - middle) / scale);
+
+    float *taps = r->taps + phase * r->n_taps;
+    int32_t *offsets = r->by_columns ? r->offsets + phase * r->n_taps : NULL;
+    /* In samples after the oldest that the buffer holds. */
+    size_t first = r->history * r->m + (size_t)r->newest[phase] - (r->n_taps - 1);
     for (size_t k = 0; k < r->n_taps; k++) {
-        /* The place in samples after the oldest that the buffer holds. */
-        size_t place = r->history * r->m + (size_t)r->newest[phase] + k - (r->n_taps - 1);
-        offsets[k] = (int32_t)(place % r->m * r->stride + place / r->m);
+        size_t t = k;
+        if (r->in_threes)
+            t = place_in_threes(r, first, k, &offsets[k / 3]);
+        else if (r->by_columns)
+            offsets[k] = (int32_t)((first + k) % r->m * r->stride + (first + k) / r->m);
+        taps[k] = (float)(prototype((oldest + (double)t - middle) / scale) / sum);
     }
 }
 
-static const vc_resample_kernels *kernels_of(vc_cpu_level level)
+/* Downwards, a phase's taps in one stream are 48 / L; columns3 wants whole groups of them. */
+static int fits_threes(const vc_resample *r, const vc_resample_kernels *kernels)
 {
-    switch (level) {
+    if (!r->by_columns || r->m < r->l || VC_RESAMPLE_SPAN % r->l) return 0;
+    return VC_RESAMPLE_SPAN / r->l % (3 * kernels->lanes) == 0;
+}
+
+static void choose_kernels(vc_resample *r, vc_cpu_level level)
+{
+    r->kernels = &vc_resample_kernels_c;
 #if defined(__x86_64__)
-    case VC_CPU_AVX512: return &vc_resample_kernels_avx512;
-    case VC_CPU_AVX2: return &vc_resample_kernels_avx2;
-#elif defined(__aarch64__)
-    case VC_CPU_NEON: return &vc_resample_kernels_neon;
-#endif
-    default: return &vc_resample_kernels_c;
+    if (level == VC_CPU_AVX2) r->kernels = &vc_resample_kernels_avx2;
+    if (level == VC_CPU_AVX512) {
+        r->kernels = &vc_resample_kernels_avx512;
+        /* Three taps a load are worth more than the width (24 to 16 kHz: 1.5x). */
+        if (!fits_threes(r, r->kernels) && fits_threes(r, &vc_resample_kernels_avx2))
+            r->kernels = &vc_resample_kernels_avx2;
     }
+#elif defined(__aarch64__)
+    if (level == VC_CPU_NEON) r->kernels = &vc_resample_kernels_neon;
+#else
+    (void)level;
+#endif
+    r->in_threes = fits_threes(r, r->kernels);
 }
 
 static void plan(vc_resample *r)
@@ -174,10 +204,10 @@ vc_status vc_resample_create(vc_resample **out, const vc_resample_config *config
     vc_resample *r = vc_allocate(config->allocator, sizeof *r);
     if (!r) return VC_E_MEMORY;
     r->allocator = config->allocator;
-    r->kernels = kernels_of(level);
     r->in_hz = config->in_hz;
     r->out_hz = config->out_hz;
     plan(r);
+    choose_kernels(r, level);
     if (r->l != r->m) {
         size_t all_taps = r->l * r->n_taps;
         size_t tile = r->by_columns ? r->l * r->tile_stride : r->tile_stride;
@@ -324,7 +354,10 @@ static void all_phases(const vc_resample *r, size_t n)
         const int32_t *offsets = r->offsets + phase * r->n_taps;
         const float *taps = r->taps + phase * r->n_taps;
         float *y = r->tile + phase * r->tile_stride;
-        if (phase + 1 < r->l && r->newest[phase + 1] == r->newest[phase]) {
+        if (r->in_threes) {
+            r->kernels->columns3(r->buffer, offsets, taps, r->n_taps / 3, y, n);
+            phase += 1;
+        } else if (phase + 1 < r->l && r->newest[phase + 1] == r->newest[phase]) {
             r->kernels->columns2(r->buffer, offsets, taps, r->n_taps, y, r->tile_stride, n);
             phase += 2;
         } else {

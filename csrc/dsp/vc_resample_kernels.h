@@ -11,6 +11,7 @@
 #define VC_RESAMPLE_PAD 16
 
 typedef struct vc_resample_kernels {
+    size_t lanes; /* floats of a vector */
     /* y[q] = sum of taps[k] * x[offsets[k] + q] for q in 0..n-1, summed in the order of k.
      * n is a multiple of VC_RESAMPLE_PAD. */
     void (*columns)(const float *x, const int32_t *offsets, const float *taps, size_t n_taps,
@@ -19,6 +20,9 @@ typedef struct vc_resample_kernels {
      * outputs are y_stride further. */
     void (*columns2)(const float *x, const int32_t *offsets, const float *taps, size_t n_taps,
                      float *y, size_t y_stride, size_t n);
+    /* y[q] = sum of taps[3 k + g] * x[offsets[k] + g * lanes + q], g = 0, 1, 2. */
+    void (*columns3)(const float *x, const int32_t *offsets, const float *taps, size_t n_groups,
+                     float *y, size_t n);
     /* y[i] = dot product of n_taps (a multiple of VC_RESAMPLE_PAD) with x from starts[i] on. */
     void (*dots)(const float *x, const float *taps, size_t n_taps, const int32_t *starts,
                  const int32_t *phases, float *y, size_t n);

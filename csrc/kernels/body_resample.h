@@ -51,6 +51,39 @@ static void columns2(const float *x, const int32_t *offsets, const float *taps, 
     for (; q < n; q += VC_LANES) columns_of(x + q, offsets, taps, n_taps, y + q, y_stride, 1, 2);
 }
 
+/* Taps that are VC_LANES columns apart meet in the same vectors of x, one vector of outputs apart:
+ * a load serves three taps. For one output the order is still that of the taps. */
+ALWAYS_INLINE void columns3_of(const float *x, const int32_t *offsets, const float *taps,
+                               size_t n_groups, float *y, const int wide)
+{
+    vc_lanes sums[10];
+    for (int v = 0; v < wide; v++) sums[v] = vc_lanes_zero();
+    for (size_t k = 0; k < n_groups; k++) {
+        const float *from = x + offsets[k];
+        vc_lanes first = vc_lanes_fill(taps[3 * k]);
+        vc_lanes second = vc_lanes_fill(taps[3 * k + 1]);
+        vc_lanes third = vc_lanes_fill(taps[3 * k + 2]);
+        for (int v = 0; v < wide + 2; v++) {
+            vc_lanes in = vc_lanes_load(from + v * VC_LANES);
+            if (v < wide) sums[v] = vc_lanes_madd(first, in, sums[v]);
+            if (v >= 1 && v < wide + 1) sums[v - 1] = vc_lanes_madd(second, in, sums[v - 1]);
+            if (v >= 2) sums[v - 2] = vc_lanes_madd(third, in, sums[v - 2]);
+        }
+    }
+    for (int v = 0; v < wide; v++) vc_lanes_store(y + v * VC_LANES, sums[v]);
+}
+
+static void columns3(const float *x, const int32_t *offsets, const float *taps, size_t n_groups,
+                     float *y, size_t n)
+{
+    size_t q = 0;
+    for (; q + 10 * VC_LANES <= n; q += 10 * VC_LANES)
+        columns3_of(x + q, offsets, taps, n_groups, y + q, 10);
+    for (; q + 5 * VC_LANES <= n; q += 5 * VC_LANES)
+        columns3_of(x + q, offsets, taps, n_groups, y + q, 5);
+    for (; q < n; q += VC_LANES) columns3_of(x + q, offsets, taps, n_groups, y + q, 1);
+}
+
 /* 16 partial sums at every level; they are added up in the order of the level's reduction. */
 static void dots(const float *x, const float *taps, size_t n_taps, const int32_t *starts,
                  const int32_t *phases, float *y, size_t n)
@@ -153,5 +186,6 @@ DEAL(deal_f32, float, AS_IS)
 GATHER(gather_s16, int16_t, vc_f32_to_s16)
 GATHER(gather_f32, float, AS_IS)
 
-const vc_resample_kernels VC_RESAMPLE_TABLE = {columns,  columns2,   dots,      deal_s16,
-                                               deal_f32, gather_s16, gather_f32};
+const vc_resample_kernels VC_RESAMPLE_TABLE = {
+    VC_LANES, columns, columns2, columns3, dots, deal_s16, deal_f32, gather_s16, gather_f32,
+};
