@@ -104,18 +104,28 @@ static void dots(const float *x, const float *taps, size_t n_taps, const int32_t
 }
 
 /* The stream count is a constant in each copy, so that the compiler vectorizes the strided access,
- * which it does for 1, 2, 3 and 4. Six is done as three and two. */
-#define EACH_COUNT(m, work, six)                                                                   \
+ * which it does for 1, 2, 3 and 4. Six is done as three and two. Not inlined: `restrict` does not
+ * survive that, and the loops with it. */
+#define NOT_INLINE static __attribute__((noinline))
+
+#define EACH_COUNT(name, m, ...)                                                                   \
     switch (m) {                                                                                   \
-    case 1: work(1); break;                                                                        \
-    case 2: work(2); break;                                                                        \
-    case 3: work(3); break;                                                                        \
-    case 4: work(4); break;                                                                        \
-    case 6: six; break;                                                                            \
-    default: work(m); break;                                                                       \
+    case 1: name##_1(__VA_ARGS__); break;                                                          \
+    case 2: name##_2(__VA_ARGS__); break;                                                          \
+    case 3: name##_3(__VA_ARGS__); break;                                                          \
+    case 4: name##_4(__VA_ARGS__); break;                                                          \
+    case 6: name##_6(__VA_ARGS__); break;                                                          \
+    default: name##_of(__VA_ARGS__, m); break;                                                     \
     }
 
 enum { SIX_BLOCK = 32 };
+
+#define DEAL_BY(name, type, m)                                                                     \
+    NOT_INLINE void name##_##m(const type *restrict in, size_t n, float *restrict streams,         \
+                               size_t stride)                                                      \
+    {                                                                                              \
+        name##_of(in, n, streams, stride, m);                                                      \
+    }
 
 #define DEAL(name, type, convert)                                                                  \
     ALWAYS_INLINE void name##_of(const type *restrict in, size_t n, float *restrict streams,       \
@@ -124,13 +134,17 @@ enum { SIX_BLOCK = 32 };
         for (size_t q = 0; q < n; q++)                                                             \
             for (size_t r = 0; r < m; r++) streams[r * stride + q] = convert(in[q * m + r]);       \
     }                                                                                              \
-    static void name##_six(const type *restrict in, size_t n, float *restrict streams,             \
-                           size_t stride)                                                          \
+    DEAL_BY(name, type, 1)                                                                         \
+    DEAL_BY(name, type, 2)                                                                         \
+    DEAL_BY(name, type, 3)                                                                         \
+    DEAL_BY(name, type, 4)                                                                         \
+    NOT_INLINE void name##_6(const type *restrict in, size_t n, float *restrict streams,           \
+                             size_t stride)                                                        \
     {                                                                                              \
         for (size_t done = 0; done < n; done += SIX_BLOCK) {                                       \
             size_t part = n - done < SIX_BLOCK ? n - done : SIX_BLOCK;                             \
             float thirds[3 * 2 * SIX_BLOCK];                                                       \
-            name##_of(in + 6 * done, 2 * part, thirds, 2 * SIX_BLOCK, 3);                          \
+            name##_3(in + 6 * done, 2 * part, thirds, 2 * SIX_BLOCK);                              \
             for (size_t r = 0; r < 3; r++) {                                                       \
                 float *restrict to = streams + r * stride + done;                                  \
                 const float *restrict from = thirds + r * 2 * SIX_BLOCK;                           \
@@ -143,18 +157,29 @@ enum { SIX_BLOCK = 32 };
     }                                                                                              \
     static void name(const type *in, size_t n, float *streams, size_t stride, size_t m)            \
     {                                                                                              \
-        EACH_COUNT(m, name##_WORK, name##_six(in, n, streams, stride))                             \
+        EACH_COUNT(name, m, in, n, streams, stride)                                                \
+    }
+
+#define GATHER_BY(name, type, m)                                                                   \
+    NOT_INLINE void name##_##m(const float *restrict streams, size_t stride, type *restrict out,   \
+                               size_t n)                                                           \
+    {                                                                                              \
+        name##_of(streams, stride, out, n, m);                                                     \
     }
 
 #define GATHER(name, type, convert)                                                                \
-    ALWAYS_INLINE void name##_of(const float *restrict streams, size_t stride, const size_t m,     \
-                                 type *restrict out, size_t n)                                     \
+    ALWAYS_INLINE void name##_of(const float *restrict streams, size_t stride, type *restrict out, \
+                                 size_t n, const size_t m)                                         \
     {                                                                                              \
         for (size_t q = 0; q < n; q++)                                                             \
             for (size_t p = 0; p < m; p++) out[q * m + p] = convert(streams[p * stride + q]);      \
     }                                                                                              \
-    static void name##_six(const float *restrict streams, size_t stride, type *restrict out,       \
-                           size_t n)                                                               \
+    GATHER_BY(name, type, 1)                                                                       \
+    GATHER_BY(name, type, 2)                                                                       \
+    GATHER_BY(name, type, 3)                                                                       \
+    GATHER_BY(name, type, 4)                                                                       \
+    NOT_INLINE void name##_6(const float *restrict streams, size_t stride, type *restrict out,     \
+                             size_t n)                                                             \
     {                                                                                              \
         for (size_t done = 0; done < n; done += SIX_BLOCK) {                                       \
             size_t part = n - done < SIX_BLOCK ? n - done : SIX_BLOCK;                             \
@@ -167,19 +192,15 @@ enum { SIX_BLOCK = 32 };
                     to[2 * q + 1] = from[3 * stride + q];                                          \
                 }                                                                                  \
             }                                                                                      \
-            name##_of(thirds, 2 * SIX_BLOCK, 3, out + 6 * done, 2 * part);                         \
+            name##_3(thirds, 2 * SIX_BLOCK, out + 6 * done, 2 * part);                             \
         }                                                                                          \
     }                                                                                              \
     static void name(const float *streams, size_t stride, size_t m, type *out, size_t n)           \
     {                                                                                              \
-        EACH_COUNT(m, name##_WORK, name##_six(streams, stride, out, n))                            \
+        EACH_COUNT(name, m, streams, stride, out, n)                                               \
     }
 
-#define deal_s16_WORK(m)   deal_s16_of(in, n, streams, stride, m)
-#define deal_f32_WORK(m)   deal_f32_of(in, n, streams, stride, m)
-#define gather_s16_WORK(m) gather_s16_of(streams, stride, m, out, n)
-#define gather_f32_WORK(m) gather_f32_of(streams, stride, m, out, n)
-#define AS_IS(sample)      (sample)
+#define AS_IS(sample) (sample)
 
 DEAL(deal_s16, int16_t, vc_s16_to_f32)
 DEAL(deal_f32, float, AS_IS)
