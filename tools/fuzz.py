@@ -3,7 +3,8 @@
 python tools/fuzz.py --seconds 60               all of them
 python tools/fuzz.py --seconds 600 fuzz_rtp     the named ones
 
-The corpus grows in build/fuzz/<target>/, where a crashing input is left too. Needs clang.
+It starts from tests/fuzz/corpus/<target without fuzz_>/ and grows in build/fuzz/<target>/, where
+a crashing input is left too. Needs clang; the native tests replay the first corpus without it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def main() -> int:
     for path in targets:
         corpus = ROOT / "build" / "fuzz" / path.stem
         corpus.mkdir(parents=True, exist_ok=True)
+        seeds = ROOT / "tests" / "fuzz" / "corpus" / path.stem.removeprefix("fuzz_")
         program = corpus.with_suffix(".bin")
         flags = ["-g", "-O1", "-Icsrc", "-fsanitize=fuzzer,address,undefined", "-pthread"]
         subprocess.run(
@@ -46,7 +48,7 @@ def main() -> int:
             check=True,
             cwd=ROOT,
         )
-        limits = [f"-max_total_time={options.seconds}", "-max_len=4096", "-print_final_stats=1"]
+        limits = [f"-max_total_time={options.seconds}", "-max_len=600", "-print_final_stats=1"]
         done = subprocess.run(
             [
                 str(program),
@@ -54,6 +56,7 @@ def main() -> int:
                 "-verbosity=0",
                 f"-artifact_prefix={corpus}/crash-",
                 str(corpus),
+                *([str(seeds)] if seeds.is_dir() else []),
             ],
             check=False,
             capture_output=True,

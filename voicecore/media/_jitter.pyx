@@ -1,6 +1,7 @@
 """Jitter buffer."""
 
 from cpython.buffer cimport PyBuffer_Release
+from cpython.number cimport PyNumber_Index
 from libc.stdint cimport INT64_MAX, int16_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
@@ -84,7 +85,7 @@ cdef class FrameInfo:
 
 cdef inline int64_t time_of(object now_ns) except? -1:
     try:
-        return now_ns
+        return now_ns if type(now_ns) is int else PyNumber_Index(now_ns)
     except TypeError:
         raise DtypeError(
             f"a time is {now_ns!r}; use an int of nanoseconds, for example time.monotonic_ns()"
@@ -95,7 +96,7 @@ cdef inline int64_t time_of(object now_ns) except? -1:
 
 cdef int int_of(object value, str name) except? -1:
     try:
-        return value
+        return PyNumber_Index(value)
     except (TypeError, OverflowError):
         raise ConfigError(f"{name} is {value!r}; use an int") from None
 
