@@ -86,9 +86,7 @@ def engine_call() -> str:
     async def loopback() -> tuple[np.ndarray, dict[str, float | int]]:
         async with Engine() as engine:
             listener = await engine.open_call(CallConfig())
-            talker = await engine.open_call(
-                CallConfig(remote=listener.local_address, play_hz=8000)
-            )
+            talker = await engine.open_call(CallConfig(remote=listener.local_address, play_hz=8000))
             talker.play(TONE)
             heard = np.zeros(0, np.int16)
             give_up_ns = time.monotonic_ns() + 5_000_000_000
