@@ -20,9 +20,9 @@
 #define VC_SCALE_S16 32768.0f
 
 #define VC_NS_PER_MS 1000000LL
-#define VC_NS_PER_S 1000000000LL
-#define VC_TICK_MS 20
-#define VC_TICK_NS (VC_TICK_MS * VC_NS_PER_MS)
+#define VC_NS_PER_S  1000000000LL
+#define VC_TICK_MS   20
+#define VC_TICK_NS   (VC_TICK_MS * VC_NS_PER_MS)
 
 #if defined(__GNUC__) || defined(__clang__)
 #define VC_CHECKED __attribute__((warn_unused_result))

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define MAX_ELEMENT_BYTES 4096u
-#define MAX_CAPACITY ((size_t)1 << 30)
+#define MAX_CAPACITY      ((size_t)1 << 30)
 
 struct vc_ring {
     _Alignas(64) _Atomic uint64_t pushed;
