@@ -32,6 +32,7 @@ static const vc_fft_kernels *kernels_of(vc_cpu_level level, size_t rows)
         return &vc_fft_kernels_avx512;
     if (level >= VC_CPU_AVX2 && rows % vc_fft_kernels_avx2.lanes == 0) return &vc_fft_kernels_avx2;
 #elif defined(__aarch64__)
+    (void)rows; /* the shortest are as long as a vector */
     if (level == VC_CPU_NEON) return &vc_fft_kernels_neon;
 #else
     (void)level, (void)rows;

@@ -15,9 +15,10 @@
  * sample, 24 / lower_hz - 1 / out_hz seconds.
  *
  * Two inner loops. L and M small: the input is dealt to M streams, the outputs of one phase are
- * then neighbours and are computed a vector at a time. Otherwise (44.1 kHz family against the
- * others): one dot product an output. The memory of a handle is 4 bytes times L times the window
- * (longest: 11.025 <-> 32 kHz, 250 KB; 8 <-> 16 kHz, 5 KB) and the scratch.
+ * then neighbours and are computed a vector at a time; a load of input serves two phases (upwards)
+ * or three taps (downwards). Otherwise (44.1 kHz family against the others): one dot product an
+ * output. The memory of a handle is 4 bytes times L times the window (longest: 11.025 <-> 32 kHz,
+ * 250 KB; 8 <-> 16 kHz, 0.4 KB) and the scratch.
  *
  * Limits: mono; the nine rates; no change of ratio on the run. A NaN or infinity in f32 input
  * spoils the outputs whose window holds it and no more.
@@ -401,7 +402,7 @@ static void block_by_dots(vc_resample *r, samples *io, size_t n)
             group += r->m;
         }
     }
-    r->kernels->dots(r->buffer, r->taps, r->n_taps, r->starts, r->phases, r->tile, due);
+    r->kernels->dots(r->buffer, r->taps, r->n_taps, r->starts, r->phases, r->l, r->tile, due);
     if (io->out_s16) {
         r->kernels->gather_s16(r->tile, 0, 1, io->out_s16, due);
         io->out_s16 += due;

@@ -23,9 +23,10 @@ typedef struct vc_resample_kernels {
     /* y[q] = sum of taps[3 k + g] * x[offsets[k] + g * lanes + q], g = 0, 1, 2. */
     void (*columns3)(const float *x, const int32_t *offsets, const float *taps, size_t n_groups,
                      float *y, size_t n);
-    /* y[i] = dot product of n_taps (a multiple of VC_RESAMPLE_PAD) with x from starts[i] on. */
+    /* y[i] = dot product of the n_taps (a multiple of VC_RESAMPLE_PAD) of phases[i] with x from
+     * starts[i] on. The phases repeat after l outputs. */
     void (*dots)(const float *x, const float *taps, size_t n_taps, const int32_t *starts,
-                 const int32_t *phases, float *y, size_t n);
+                 const int32_t *phases, size_t l, float *y, size_t n);
     /* Deals n groups of m samples out to m streams. */
     void (*deal_s16)(const int16_t *in, size_t n, float *streams, size_t stride, size_t m);
     void (*deal_f32)(const float *in, size_t n, float *streams, size_t stride, size_t m);

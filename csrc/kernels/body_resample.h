@@ -85,22 +85,40 @@ static void columns3(const float *x, const int32_t *offsets, const float *taps, 
 }
 
 /* 16 partial sums at every level; they are added up in the order of the level's reduction. */
-static void dots(const float *x, const float *taps, size_t n_taps, const int32_t *starts,
-                 const int32_t *phases, float *y, size_t n)
+ALWAYS_INLINE void dots_of(const float *x, const float *taps, size_t n_taps, const int32_t *starts,
+                           float *y, size_t step, const int outputs)
 {
     enum { WIDE = VC_RESAMPLE_PAD / VC_LANES };
-    for (size_t i = 0; i < n; i++) {
-        const float *from = x + starts[i];
-        const float *with = taps + (size_t)phases[i] * n_taps;
-        vc_lanes sums[WIDE];
-        for (int v = 0; v < WIDE; v++) sums[v] = vc_lanes_zero();
-        for (size_t k = 0; k < n_taps; k += VC_RESAMPLE_PAD)
-            for (int v = 0; v < WIDE; v++)
-                sums[v] = vc_lanes_madd(vc_lanes_load(with + k + v * VC_LANES),
-                                        vc_lanes_load(from + k + v * VC_LANES), sums[v]);
-        for (int v = 1; v < WIDE; v++) sums[0] = vc_lanes_add(sums[0], sums[v]);
-        y[i] = vc_lanes_sum(sums[0]);
+    vc_lanes sums[2][WIDE];
+    for (int o = 0; o < outputs; o++)
+        for (int v = 0; v < WIDE; v++) sums[o][v] = vc_lanes_zero();
+    const float *from[2] = {x + starts[0], x + starts[(size_t)(outputs - 1) * step]};
+    for (size_t k = 0; k < n_taps; k += VC_RESAMPLE_PAD)
+        for (int v = 0; v < WIDE; v++) {
+            size_t at = k + (size_t)v * VC_LANES;
+            vc_lanes tap = vc_lanes_load(taps + at);
+            for (int o = 0; o < outputs; o++)
+                sums[o][v] = vc_lanes_madd(tap, vc_lanes_load(from[o] + at), sums[o][v]);
+        }
+    for (int o = 0; o < outputs; o++) {
+        for (int v = 1; v < WIDE; v++) sums[o][0] = vc_lanes_add(sums[o][0], sums[o][v]);
+        y[(size_t)o * step] = vc_lanes_sum(sums[o][0]);
     }
+}
+
+/* The taps of all phases are more than the first-level cache holds, so two outputs of the same
+ * phase, l apart, are made from one reading. */
+static void dots(const float *x, const float *taps, size_t n_taps, const int32_t *starts,
+                 const int32_t *phases, size_t l, float *y, size_t n)
+{
+    for (size_t turn = 0; turn < n; turn += 2 * l)
+        for (size_t i = turn; i < n && i < turn + l; i++) {
+            const float *with = taps + (size_t)phases[i] * n_taps;
+            if (i + l < n)
+                dots_of(x, with, n_taps, starts + i, y + i, l, 2);
+            else
+                dots_of(x, with, n_taps, starts + i, y + i, l, 1);
+        }
 }
 
 /* The stream count is a constant in each copy, so that the compiler vectorizes the strided access,

@@ -100,15 +100,16 @@ cdef class Resampler:
         config.out_hz = int(out_hz)
         config.cpu_level = level_of(level)
         check(vc_cpu_resolve(config.cpu_level, &config.cpu_level), f"CPU level {level!r}")
-        cdef vc_resample *handle = NULL
-        check(vc_resample_create(&handle, &config), "Resampler")
         enter(&self.busy)
-        vc_resample_destroy(self.handle)
-        self.handle = handle
-        self.in_hz = config.in_hz
-        self.out_hz = config.out_hz
-        self.cpu_level = config.cpu_level
-        vc_guard_leave(&self.busy)
+        try:
+            vc_resample_destroy(self.handle)
+            self.handle = NULL
+            check(vc_resample_create(&self.handle, &config), "Resampler")
+            self.in_hz = config.in_hz
+            self.out_hz = config.out_hz
+            self.cpu_level = config.cpu_level
+        finally:
+            vc_guard_leave(&self.busy)
 
     def __dealloc__(self):
         vc_resample_destroy(self.handle)
