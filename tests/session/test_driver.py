@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pytest
 
-from voicecore.errors import ProviderError, RateError, StateError
+from voicecore.errors import ConfigError, ProviderError, RateError, StateError
 from voicecore.media.config import CallConfig
 from voicecore.providers.base import TtsUsage
 from voicecore.session import (
@@ -417,6 +417,36 @@ def test_a_dead_stt_becomes_an_apology(play, stt):
     assert stage.texts == [("assistant", APOLOGY)]
 
 
+def test_a_final_that_never_came_is_not_taken_for_the_next_one(play):
+    async def scene(stage):
+        stage.call.speak(1000, in_ms=100)
+        await asyncio.sleep(14)
+        stage.call.speak(1000)
+        await asyncio.sleep(5)
+
+    stage = play(scene, stt=FakeStt([FakeUtterance(fail="silent"), "A table."]))
+    assert stage.texts == [("assistant", APOLOGY), ("user", "A table."), ("assistant", "Okay.")]
+    assert stage.stt.streams == 2
+    assert [f.stage for f in stage.session.failures] == ["stt"]
+
+
+def test_a_tts_that_hangs_is_named(play):
+    async def scene(stage):
+        stage.call.speak(500)
+        await asyncio.sleep(16)
+
+    class Stuck(FakeTts):
+        async def open(self):
+            if self.contexts == 0:
+                self.contexts += 1
+                await asyncio.sleep(1e6)
+            return await super().open()
+
+    stage = play(scene, stt=FakeStt(["Hello?"]), tts=Stuck())
+    assert [f.stage for f in stage.session.failures] == ["tts"]
+    assert stage.texts == [("user", "Hello?"), ("assistant", APOLOGY)]
+
+
 def test_a_detector_that_fails_leaves_the_decision_to_silence(play):
     async def scene(stage):
         stage.call.speak(500)
@@ -490,6 +520,17 @@ def test_the_call_may_end_in_every_state(make_stage, state, who):
         assert stage.session.turns[0].ended == "closed"
         assert LONG.startswith(stage.session.turns[0].heard_text)
         assert len(stage.session.turns[0].heard_text.split()) <= 4
+
+
+def test_a_gate_quicker_than_the_report_of_speech_is_refused():
+    async def main():
+        config = CallConfig(min_speech_ms=128, barge_in_min_speech_ms=96)
+        call = FakeCall(asyncio.get_running_loop().now_ns, config)
+        with pytest.raises(ConfigError, match="whose end is not reported"):
+            Session(call, stt=FakeStt(), llm=FakeLlm(), tts=FakeTts())
+        call.hang_up()
+
+    run_virtual(main())
 
 
 def test_a_wrong_rate_is_refused_with_what_to_do():

@@ -50,7 +50,7 @@ class FinalizeTranscript(Action):
 
 @dataclass(frozen=True, slots=True)
 class DiscardTranscript(Action):
-    """The segment was nothing: forget its audio."""
+    """Nothing more is wanted of the segment: it was noise, or its text never came."""
 
     segment: int
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
-from voicecore.errors import ClosedError, RateError, StateError
+from voicecore.errors import ClosedError, ConfigError, RateError, StateError
 from voicecore.media.events import (
     CallEvent,
     EventsLost,
@@ -68,6 +68,7 @@ class Session:
 
     Raises:
         RateError: the TTS speaks at another rate than the call plays.
+        ConfigError: the call's barge-in gate is quicker than its report of speech.
 
     Example::
 
@@ -95,6 +96,12 @@ class Session:
                 f"{tts.name} speaks at {tts.rate_hz} Hz and the call plays {call.play_hz} Hz;"
                 f" open the call with CallConfig(play_hz={tts.rate_hz})"
             )
+        media = call.config
+        if media.barge_in and media.barge_in_min_speech_ms < media.min_speech_ms:
+            raise ConfigError(
+                f"barge_in_min_speech_ms is {media.barge_in_min_speech_ms}, less than min_speech_ms"
+                f" ({media.min_speech_ms}): it would fire for sounds whose end is not reported"
+            )
         self.config = config or SessionConfig()
         self._call = call
         self._stt, self._llm, self._tts, self._turn = stt, llm, tts, turn
@@ -109,6 +116,7 @@ class Session:
         self._book = TurnBook()
         self._replies: dict[int, Reply] = {}
         self._last_stop: SpeechStopped | None = None
+        self._stops: dict[int, tuple[int, SpeechStopped]] = {}  # by segment, with the turn's first
         self._position = 0
         self._ran = False
         self._over: asyncio.Event | None = None
@@ -247,8 +255,8 @@ class Session:
             self._start_reply(action)
         elif isinstance(action, act.Speak):
             if action.timed_out:
-                waited_ms = self.config.thinking.reply_timeout_ms
-                self._provider_failed("llm", TimeoutError(f"no progress for {waited_ms} ms"))
+                late = f"no progress for {self.config.thinking.reply_timeout_ms} ms"
+                self._provider_failed(self._replies[action.reply].stage, TimeoutError(late))
             self._replies[action.reply].speak(action.text)
         elif isinstance(action, act.CancelReply):
             self._replies[action.reply].cancel()
@@ -283,10 +291,8 @@ class Session:
             timer.cancel()
 
     def _predict(self, action: act.PredictTurn) -> None:
-        stop = self._last_stop
-        if stop is not None:
-            caller_end_ns = self._ears.caller_end_ns(action.first_segment, stop)
-            self._book.segment_ended(action.segment, caller_end_ns, stop.stamp_ns)
+        if self._last_stop is not None:
+            self._stops[action.segment] = (action.first_segment, self._last_stop)
         self._ears.predict(action.segment, action.first_segment)
 
     def _start_reply(self, action: act.StartReply) -> None:
@@ -305,8 +311,14 @@ class Session:
             failed=self._provider_failed,
         )
         self._replies[action.reply] = reply
+        ended = (0, 0)
+        if action.segment in self._stops:  # only now: sound may go on after the VAD's verdict
+            first_segment, stop = self._stops[action.segment]
+            self._ears.pull()
+            ended = (self._ears.caller_end_ns(first_segment, stop), stop.stamp_ns)
+            self._stops = {s: v for s, v in self._stops.items() if s >= first_segment}
         self._history.ask(action.user_text)
-        self._book.start(action, reply)
+        self._book.start(action, reply, ended)
         reply.start(self._history.messages(), action.line)
 
     def _truncate(self, action: act.TruncateHistory) -> None:

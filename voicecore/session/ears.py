@@ -155,9 +155,15 @@ class Ears:
         self._guard(lambda stream: self._finalize(stream, segment, piece))
 
     def discard(self, segment: int) -> None:
-        """The segment was noise."""
-        self._open_id = None
-        if self._pieces.pop(segment, None) is not None:
+        """The segment was noise, or its text never came."""
+        if self._open_id == segment:
+            self._open_id = None
+        if self._pieces.pop(segment, None) is None:
+            return
+        if segment in self._finals:
+            # Its final, should it come yet, would be taken for the next one's: start afresh.
+            self._broke(self._stream, TimeoutError("no final came in time"))
+        else:
             self._guard(lambda stream: stream.discard())
 
     def predict(self, segment: int, first_segment: int) -> None:

@@ -328,6 +328,7 @@ class SessionMachine(AgentSide):
             self._reply_if_complete(now)
         elif event.name == "final":
             for segment in [s for s in self._segments if s.text is None and s is not self._open]:
+                self._do(act.DiscardTranscript(segment.id))
                 self._settle(segment.id, "", now, now, failed=True)
         elif event.name == "reply" and self._reply is not None:
             if self._sounding or self.state == "interrupted":

@@ -53,12 +53,12 @@ class TurnStamps:
 
 @dataclass(frozen=True, slots=True)
 class ProviderFailure:
-    """A provider failed, and what was told to the user about it.
+    """A provider failed.
 
     Attributes:
         stage: "stt", "llm", "tts" or "turn".
         provider: the provider's name.
-        message: the error's text. It never holds what was said on the call.
+        message: the error's type and text, as the provider gave it.
         stamp_ns: when it was noticed.
     """
 

@@ -151,6 +151,11 @@ class Reply:
             )
 
     @property
+    def stage(self) -> str:
+        """Who works on it now: "llm" until the text is complete, then "tts"."""
+        return "tts" if self._lines and self._lines[-1].ended else "llm"
+
+    @property
     def settling(self) -> bool:
         """Whether ``settled`` would wait."""
         return any(not task.done() for task in self._closing)

@@ -18,6 +18,7 @@ class _Draft:
     """A turn that is being answered."""
 
     start: act.StartReply
+    caller_ended: tuple[int, int]
     first_packet_ns: int = 0
     truncated_at: int | None = None
     index: int = -1
@@ -34,7 +35,6 @@ class TurnBook:
         self.turns: list[TurnRecord] = []
         self.failures: list[ProviderFailure] = []
         self._drafts: dict[int, _Draft] = {}
-        self._ends: dict[int, tuple[int, int]] = {}  # segment -> caller end, VAD stop
         self._next_index = 0
         self._stt_before_ms = 0.0
         self._failures_before = 0
@@ -49,13 +49,9 @@ class TurnBook:
             add_tts(self._recorded[1], self._carried[1]),
         )
 
-    def segment_ended(self, segment: int, caller_end_ns: int, vad_stopped_ns: int) -> None:
-        """A segment of the caller's speech ended."""
-        self._ends[segment] = (caller_end_ns, vad_stopped_ns)
-
-    def start(self, action: act.StartReply, reply: Reply) -> None:
-        """An answer begins."""
-        self._drafts[reply.number] = _Draft(action)
+    def start(self, action: act.StartReply, reply: Reply, caller_ended: tuple[int, int]) -> None:
+        """An answer begins; the caller's last sound and the VAD's verdict, if there was a turn."""
+        self._drafts[reply.number] = _Draft(action, caller_ended)
 
     def playout_started(self, reply: Reply, event: PlayoutStarted) -> None:
         """Audio leaves; the first of it belongs to the answer's stamps."""
@@ -124,13 +120,11 @@ class TurnBook:
         )
         self.turns.append(record)
         self.turns.sort(key=lambda r: r.index)  # a cancelled turn may settle after the next
-        for segment in [s for s in self._ends if s < draft.start.segment]:
-            del self._ends[segment]
         return record
 
     def _stamps(self, draft: _Draft, reply: Reply) -> TurnStamps:
         start = draft.start
-        caller_end_ns, vad_stopped_ns = self._ends.get(start.segment, (0, 0))
+        caller_end_ns, vad_stopped_ns = draft.caller_ended
         onset_ns = 0
         lead_in = reply.lead_in.samples
         if draft.first_packet_ns and lead_in is not None and reply.first_sample is not None:
