@@ -62,8 +62,8 @@ size_t vc_bank_run(vc_bank *bank, int64_t now_ns)
                 bank->calls[n++] = bank->calls[i];
         bank->noted = n;
         if (n == 0) break;
-        vc_status status = vc_silero_batch_process(bank->batch, bank->vads, bank->windows, n,
-                                                   bank->probabilities);
+        vc_status status =
+            vc_silero_batch_process(bank->batch, bank->vads, bank->windows, n, bank->probabilities);
         for (size_t i = 0; i < n; i++)
             vc_call_judge(bank->calls[i], status == VC_OK ? bank->probabilities[i] : 0.0f, now_ns);
         judged += n;

@@ -17,19 +17,19 @@
 
 /* Largest datagram that a tick builds: header and 20 ms of L16 at 16 kHz. */
 #define VC_CALL_MAX_PACKET_BYTES (VC_RTP_HEADER_BYTES + 640)
-#define VC_CALL_BLOCK_SAMPLES 160
+#define VC_CALL_BLOCK_SAMPLES    160
 
 typedef struct vc_call vc_call;
 
 typedef struct vc_call_config {
-    uint32_t number;        /* goes into events */
-    vc_codec codec;         /* default PCMU */
-    int rate_hz;            /* 8000 or 16000 */
-    int play_hz;            /* rate of the agent's audio */
-    int pushed;             /* 1: the caller's audio comes from vc_call_push, none from RTP */
-    int record_sent;        /* 1: what is sent can be read back */
-    int payload_type;       /* 0..127 */
-    int dtmf_payload_type;  /* 96..127 */
+    uint32_t number;       /* goes into events */
+    vc_codec codec;        /* default PCMU */
+    int rate_hz;           /* 8000 or 16000 */
+    int play_hz;           /* rate of the agent's audio */
+    int pushed;            /* 1: the caller's audio comes from vc_call_push, none from RTP */
+    int record_sent;       /* 1: what is sent can be read back */
+    int payload_type;      /* 0..127 */
+    int dtmf_payload_type; /* 96..127 */
     uint32_t ssrc;
     uint16_t first_sequence;
     uint32_t first_timestamp;
@@ -38,7 +38,7 @@ typedef struct vc_call_config {
     int barge_in_min_speech_ms; /* 0: no native barge-in */
     int fade_ms;
     int loss_wait_ms, max_jitter_ms;
-    int rtp_timeout_ms;     /* 0: never */
+    int rtp_timeout_ms; /* 0: never */
     int play_buffer_ms, receive_buffer_ms;
     const vc_silero_model *model; /* for rate_hz; required; outlives the call */
     vc_event_sink sink;           /* required */
@@ -47,7 +47,7 @@ typedef struct vc_call_config {
 
 /* Counters, in this order in the array that vc_call_get_stats fills. */
 typedef enum vc_call_stat {
-    VC_STAT_PACKETS_RECEIVED,  /* datagrams in, whatever they were */
+    VC_STAT_PACKETS_RECEIVED, /* datagrams in, whatever they were */
     VC_STAT_PACKETS_SENT,
     VC_STAT_PACKETS_MALFORMED, /* no RTP, or a payload that does not fit the codec */
     VC_STAT_PACKETS_UNKNOWN,   /* RTP with a payload type that was not agreed */
@@ -57,7 +57,7 @@ typedef enum vc_call_stat {
     VC_STAT_DUPLICATE,
     VC_STAT_REORDERED,
     VC_STAT_RESETS,
-    VC_STAT_RECEIVED_SAMPLES,  /* length of the receive timeline */
+    VC_STAT_RECEIVED_SAMPLES, /* length of the receive timeline */
     VC_STAT_CONCEALED_SAMPLES,
     VC_STAT_UNREAD_DROPPED_SAMPLES, /* received, but nobody read them in time */
     VC_STAT_SENT_DROPPED_SAMPLES,   /* sent, but nobody read them back in time */
@@ -105,8 +105,8 @@ VC_RT int vc_call_window(vc_call *call, vc_silero **vad, const float **window);
 /* The probability of that window: speech events and the barge-in gate. */
 VC_RT void vc_call_judge(vc_call *call, float probability, int64_t now_ns);
 
-/* The packet of this tick; whoever sends it counts it as VC_STAT_PACKETS_SENT. *n: room in (at least VC_CALL_MAX_PACKET_BYTES), bytes out; 0 bytes for
- * a pushed call. */
+/* The packet of this tick; whoever sends it counts it as VC_STAT_PACKETS_SENT. *n: room in (at
+ * least VC_CALL_MAX_PACKET_BYTES), bytes out; 0 bytes for a pushed call. */
 VC_RT vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, size_t *n);
 VC_RT void vc_call_count(vc_call *call, vc_call_stat stat, uint64_t more);
 VC_RT void vc_call_post(vc_call *call, vc_event_kind kind, int64_t now_ns);

@@ -35,11 +35,11 @@ struct vc_playout {
     size_t fade_samples;
     _Atomic int room_wanted;
     /* media thread only */
-    int paused;        /* the cursor is frozen */
-    int fade_out;      /* the next render begins with the fade of a pause */
-    int fade_in;       /* the next render begins with the fade of a resume */
-    int running;       /* the last render had agent audio: drained is reported at its end */
-    int resampler_idle; /* the resampler's memory is all silence */
+    int paused;          /* the cursor is frozen */
+    int fade_out;        /* the next render begins with the fade of a pause */
+    int fade_in;         /* the next render begins with the fade of a resume */
+    int running;         /* the last render had agent audio: drained is reported at its end */
+    int resampler_idle;  /* the resampler's memory is all silence */
     int64_t segment_end; /* last segment end that the cursor has reached, or -1 */
     uint64_t underruns;
     int64_t in_total, out_total; /* through the resampler, for rates without whole 20 ms */

@@ -33,9 +33,9 @@ struct vc_leg {
     int has_remote;
     struct sockaddr_storage remote;
     socklen_t remote_bytes;
-    int closing;     /* producer: vc_shard_close was called */
-    size_t index;    /* media thread: place in shard->legs */
-    int noted;       /* media thread: waits in a bank */
+    int closing;  /* producer: vc_shard_close was called */
+    size_t index; /* media thread: place in shard->legs */
+    int noted;    /* media thread: waits in a bank */
 };
 
 typedef enum command_kind { ADD, REMOVE, STOP } command_kind;
@@ -100,8 +100,8 @@ static vc_status create_parts(vc_shard *shard)
     if (status == VC_OK) status = watch(shard, shard->wake_fd, &wake_tag);
     /* Room for an ADD and a REMOVE of every call, and the STOP. */
     if (status == VC_OK)
-        status = vc_ring_create(&shard->commands, sizeof(command), 2 * calls + 1,
-                                config->allocator);
+        status =
+            vc_ring_create(&shard->commands, sizeof(command), 2 * calls + 1, config->allocator);
     if (status == VC_OK)
         status = vc_ring_create(&shard->events, sizeof(vc_event), EVENTS, config->allocator);
     if (status == VC_OK)
@@ -170,8 +170,8 @@ static void post_event(void *context, const vc_event *event)
     vc_shard *shard = context;
     size_t one = 1;
     if (shard->lost_unreported > 0 && vc_ring_room(shard->events) >= 2) {
-        vc_event lost = {VC_EVENT_EVENTS_LOST, 0, event->stamp_ns, (int64_t)shard->lost_unreported,
-                         0, 0};
+        vc_event lost = {
+            VC_EVENT_EVENTS_LOST, 0, event->stamp_ns, (int64_t)shard->lost_unreported, 0, 0};
         (void)vc_ring_push(shard->events, &lost, &one);
         shard->lost_unreported = 0;
         one = 1;
@@ -468,8 +468,8 @@ static vc_status open_socket(vc_leg *leg, const vc_leg_config *config)
     if (status != VC_OK) return status;
     if (config->remote_ip) {
         if (config->remote_port == 0) return VC_E_RANGE;
-        status = parse_address(config->remote_ip, config->remote_port, &leg->remote,
-                               &leg->remote_bytes);
+        status =
+            parse_address(config->remote_ip, config->remote_port, &leg->remote, &leg->remote_bytes);
         if (status != VC_OK || leg->remote.ss_family != local.ss_family) return VC_E_RANGE;
         leg->has_remote = 1;
     }

@@ -42,11 +42,11 @@ typedef struct vc_leg_config {
 /* Counters, in this order in the array that vc_shard_get_stats fills. */
 typedef enum vc_shard_stat {
     VC_SHARD_TICKS,
-    VC_SHARD_LATE_TICKS_1MS,  /* begun more than 1 ms after they were due */
+    VC_SHARD_LATE_TICKS_1MS, /* begun more than 1 ms after they were due */
     VC_SHARD_LATE_TICKS_5MS,
     VC_SHARD_LATE_TICKS_20MS,
     VC_SHARD_MAX_LATENESS_NS,
-    VC_SHARD_TICK_WORK_NS,     /* sum over all ticks */
+    VC_SHARD_TICK_WORK_NS, /* sum over all ticks */
     VC_SHARD_MAX_TICK_WORK_NS,
     VC_SHARD_WAKEUPS,
     VC_SHARD_WINDOWS, /* VAD windows judged */

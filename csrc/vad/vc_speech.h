@@ -13,12 +13,12 @@
 #include "base/vc_base.h"
 
 typedef struct vc_speech_config {
-    float speech_threshold;  /* probability that counts as speech; 0..1, default 0.5 */
-    float silence_threshold; /* below this, speech may end; 0..speech_threshold, default 0.35 */
-    int32_t window_samples;  /* length of a window; 1..4096 */
-    int32_t min_speech_samples;   /* shortest speech that is reported */
-    int32_t min_silence_samples;  /* silence that ends speech */
-    int32_t barge_in_samples;     /* speech that interrupts the agent; 0: never */
+    float speech_threshold;      /* probability that counts as speech; 0..1, default 0.5 */
+    float silence_threshold;     /* below this, speech may end; 0..speech_threshold, default 0.35 */
+    int32_t window_samples;      /* length of a window; 1..4096 */
+    int32_t min_speech_samples;  /* shortest speech that is reported */
+    int32_t min_silence_samples; /* silence that ends speech */
+    int32_t barge_in_samples;    /* speech that interrupts the agent; 0: never */
 } vc_speech_config;
 
 /* What a step found; bits that can come together. */
@@ -27,8 +27,8 @@ enum { VC_SPEECH_STARTED = 1, VC_SPEECH_STOPPED = 2, VC_SPEECH_BARGED_IN = 4 };
 typedef struct vc_speech {
     vc_speech_config config;
     int in_speech;
-    int gate_fired;        /* once per stretch of speech */
-    int64_t start_sample;  /* first sample of the stretch that is or may become speech, or -1 */
+    int gate_fired;         /* once per stretch of speech */
+    int64_t start_sample;   /* first sample of the stretch that is or may become speech, or -1 */
     int64_t silence_sample; /* first sample of the silence that may end it, or -1 */
     int64_t stopped_sample; /* where the last speech ended */
 } vc_speech;
