@@ -159,11 +159,21 @@ def test_blocks_lie_on_the_timeline_not_on_the_slice():
 @pytest.mark.parametrize("slice_", [1, 7, 40, 333, 5000])
 def test_the_lead_in_is_found_in_any_slicing(slice_):
     pcm = np.concatenate([np.zeros(1234, np.int16), tone(2000, -20)])
-    lead_in = LeadIn(8000)
-    assert lead_in.samples is None
+    lead_in = LeadIn(8000, 8000)
+    assert lead_in.ns is None
     for at in range(0, len(pcm), slice_):
         lead_in.add(pcm[at : at + slice_])
-    assert lead_in.samples == 1200  # the block of 40 samples that holds sample 1234
+    assert lead_in.ns == 150_000_000  # the block of 5 ms that holds sample 1234
+
+
+def test_a_sound_above_the_lines_band_is_not_the_onset():
+    fade = np.sin(np.arange(4800) * np.pi / 4800) ** 2  # no click at its ends
+    hiss = np.round(6000 * fade * np.cos(np.arange(4800) * 2 * np.pi / 3)).astype(np.int16)
+    lead_in = LeadIn(24000, 8000)
+    lead_in.add(np.concatenate([hiss, tone(4800, -20, 24000)]))
+    # 200 ms of 8 kHz, which an 8 kHz line cannot carry, then 1 kHz; the resampler's 2.9 ms may
+    # put the first audible block one later, its pre-ringing one earlier.
+    assert 195_000_000 <= lead_in.ns <= 205_000_000
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,12 @@ the first keeps line noise out, the second breath and reverberation.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from voicecore.media._resample import Resampler
 
 __all__ = ["AudioRing", "LeadIn", "last_audible"]
 
@@ -113,26 +117,34 @@ def last_audible(pcm: NDArray[np.int16], first_sample: int, rate_hz: int) -> int
 
 
 class LeadIn:
-    """Finds where an answer becomes audible while its audio comes in pieces.
+    """Finds where an answer becomes audible on the line, while its audio comes in pieces.
+
+    The audio is resampled as the engine does it, delay included: an "s" that fills the TTS's band
+    can be silence on a telephone line.
 
     Args:
-        rate_hz: the audio's rate.
+        play_hz: the audio's rate.
+        line_hz: the call's rate.
     """
 
-    def __init__(self, rate_hz: int) -> None:
-        self._block = rate_hz * _BLOCK_MS // 1000
+    def __init__(self, play_hz: int, line_hz: int) -> None:
+        self._resampler: Any = Resampler(play_hz, line_hz)
+        self._line_hz = line_hz
+        self._block = line_hz * _BLOCK_MS // 1000
         self._rest = np.zeros(0, np.int16)
         self._powers: list[NDArray[np.float32]] = []
 
     def add(self, pcm: NDArray[np.int16]) -> None:
         """Take the next piece, any length."""
-        pcm = np.concatenate([self._rest, pcm])
+        pcm = np.concatenate([self._rest, self._resampler.process(pcm)])
         whole = len(pcm) // self._block * self._block
         self._powers.append(_block_powers(pcm[:whole], self._block))
         self._rest = pcm[whole:]
 
     @property
-    def samples(self) -> int | None:
-        """Samples before the first audible block, to 5 ms; None if nothing is audible."""
+    def ns(self) -> int | None:
+        """Time before the first audible block, to 5 ms; None if nothing is audible."""
         audible = _audible(np.concatenate([np.zeros(0, np.float32), *self._powers]))
-        return int(audible[0]) * self._block if len(audible) else None
+        if not len(audible):
+            return None
+        return int(audible[0]) * self._block * 1_000_000_000 // self._line_hz

@@ -107,7 +107,7 @@ class Reply:
         self._llm_usage = LlmUsage()
         self._tts_usage = TtsUsage()
         self.play_hz = call.play_hz
-        self.lead_in = LeadIn(self.play_hz)
+        self.lead_in = LeadIn(self.play_hz, call.rate_hz)
         self.broken = False
         self.first_sample: int | None = None
         self.end_sample = 0

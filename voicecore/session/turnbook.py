@@ -126,11 +126,12 @@ class TurnBook:
         start = draft.start
         caller_end_ns, vad_stopped_ns = draft.caller_ended
         onset_ns = 0
-        lead_in = reply.lead_in.samples
-        if draft.first_packet_ns and lead_in is not None and reply.first_sample is not None:
+        lead_in_ns = reply.lead_in.ns
+        if draft.first_packet_ns and lead_in_ns is not None and reply.first_sample is not None:
             at = draft.truncated_at
-            if at is None or at > reply.first_sample + lead_in:
-                onset_ns = draft.first_packet_ns + lead_in * 1_000_000_000 // reply.play_hz
+            audible_at = reply.first_sample + lead_in_ns * reply.play_hz // 1_000_000_000
+            if at is None or at > audible_at:
+                onset_ns = draft.first_packet_ns + lead_in_ns
         return TurnStamps(
             caller_end_ns=caller_end_ns,
             vad_stopped_ns=vad_stopped_ns,
