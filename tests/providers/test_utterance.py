@@ -112,14 +112,14 @@ def test_pause_closes_a_long_segment_without_a_decode() -> None:
 
 def test_long_speech_is_cut_at_its_quietest_place() -> None:
     utterance = Utterance(RATE_HZ)
-    speech = talk(9.6)
-    dip = slice(int(7.3 * RATE_HZ), int(7.45 * RATE_HZ))
+    speech = talk(8.6)
+    dip = slice(int(6.3 * RATE_HZ), int(6.45 * RATE_HZ))
     speech[dip] //= 16
     made = run(utterance, speech)
     commits = [d for d in made if d.commit]
     assert len(commits) == 1
     assert dip.start <= commits[0].end <= dip.stop
-    assert max(d.end - d.start for d in made) <= 9.1 * RATE_HZ
+    assert max(d.end - d.start for d in made) <= 8.1 * RATE_HZ
 
 
 def test_much_audio_at_once_is_decoded_in_segments() -> None:

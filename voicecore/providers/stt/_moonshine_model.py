@@ -96,7 +96,9 @@ class MoonshineModel:
         self._encoder_mask = "attention_mask" in {i.name for i in self._encoder.get_inputs()}
         self._decoder_mask = "encoder_attention_mask" in inputs
         self._outputs = outputs
-        self._past = [name.replace("present", "past_key_values") for name in outputs[1:]]
+        self._past = {name: name.replace("present", "past_key_values") for name in outputs[1:]}
+        # After the first step the cross attention's part stays as it is and need not come out.
+        self._later = [name for name in outputs if ".encoder." not in name]
 
     @staticmethod
     def _piece(raw: bytes) -> bytes:
@@ -133,7 +135,7 @@ class MoonshineModel:
         self, fixed: dict[str, Any], limit: int, stop: Callable[[], bool] | None
     ) -> list[int] | None:
         empty = np.zeros((1, _HEADS, 0, _HEAD_DIM), np.float32)
-        feeds: dict[str, Any] = {**fixed, **dict.fromkeys(self._past, empty)}
+        feeds: dict[str, Any] = {**fixed, **dict.fromkeys(self._past.values(), empty)}
         tokens: list[int] = []
         token = _BOS
         for step in range(limit):
@@ -141,12 +143,12 @@ class MoonshineModel:
                 return None
             feeds["input_ids"] = np.array([[token]], np.int64)
             feeds["use_cache_branch"] = np.array([step > 0])
-            outputs = self._decoder.run(self._outputs, feeds)
+            names = self._later if step else self._outputs
+            outputs = self._decoder.run(names, feeds)
             token = int(outputs[0][0, -1].argmax())
             if token == _EOS:
                 break
             tokens.append(token)
-            for name, value in zip(self._past, outputs[1:], strict=True):
-                if step == 0 or ".decoder." in name:
-                    feeds[name] = value
+            for name, value in zip(names[1:], outputs[1:], strict=True):
+                feeds[self._past[name]] = value
         return tokens

@@ -31,7 +31,7 @@ _INTERIM_EVERY = 250 * _MS  # and at least a twelfth of the segment, since a dec
 _EAGER_QUIET = 100 * _MS  # after this much quiet the speech so far is decoded at once
 _PAUSE = 350 * _MS  # a pause that ends a segment of ...
 _PAUSE_AFTER = 3000 * _MS  # ... at least this length
-_LONGEST = 9000 * _MS
+_LONGEST = 8000 * _MS
 _CUT_WITHIN = 3000 * _MS  # a cut is sought in the last part of a long segment
 _MARGIN = 40 * _MS  # audio a decode must hold after the last loud frame to count as covering it
 _EDGE = 200 * _MS  # quiet audio kept at both ends of what is decoded
@@ -172,7 +172,7 @@ class Utterance:
         return Decode(start, min(self._length, last + _EDGE), show=show)
 
     def _commit(self) -> Decode:
-        """A cut at the quietest 100 ms of the part from 6 s to 9 s of the segment."""
+        """A cut at the quietest 100 ms of the part from 5 s to 8 s of the segment."""
         high = (self._start + _LONGEST) // FRAME
         low = high - _CUT_WITHIN // FRAME
         power = np.power(10.0, self._levels[low:high] / 10.0)
