@@ -31,7 +31,7 @@ from voicecore.testing.script import Script
 __all__ = ["CALLER_HZ", "Conversation", "Watcher", "hold_conversation"]
 
 CALLER_HZ = 8000
-_CALLER_SILENCE_MS = 500
+_CALLER_SILENCE_MS = 700
 _PUMP_S = 0.1
 _CONNECT_S = 5.0
 _LAST_PACKETS_S = 0.3

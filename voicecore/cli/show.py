@@ -34,7 +34,10 @@ def _clock(ms: float) -> str:
 def _said(line: TranscriptLine) -> Text:
     text = Text(line.text)
     if line.unheard:
-        text.append(" " + line.unheard, style="strike dim")
+        # Said in words too: not every terminal strikes through, and a pipe never does.
+        text.append(" (not heard: ", style="dim")
+        text.append(line.unheard, style="strike dim")
+        text.append(")", style="dim")
     return text
 
 

@@ -20,13 +20,20 @@ __all__ = ["LiveWatcher"]
 
 
 class LiveWatcher:
-    """Feeds a LiveView; times count from the first event."""
+    """Feeds a LiveView; times count from the first event.
+
+    A turn is printed when it is over; what happened during it follows it.
+    """
 
     def __init__(self, view: LiveView) -> None:
         self._view = view
         self._first_ns = 0
         self._reply = 0
         self._reply_text = ""
+        self._notes: list[tuple[float, str, str]] = []
+
+    def _note(self, stamp_ns: int, text: str, style: str = "dim") -> None:
+        self._notes.append((self._ms(stamp_ns), text, style))
 
     def _ms(self, stamp_ns: int) -> float:
         return (stamp_ns - self._first_ns) / 1e6
@@ -47,21 +54,22 @@ class LiveWatcher:
             self._reply_text += event.delta
             self._view.hint("agent", self._reply_text)
         elif isinstance(event, BargedIn):
-            self._view.note(self._ms(event.stamp_ns), "caller speaks over the agent: paused")
+            self._note(event.stamp_ns, "the caller speaks over the agent: paused natively")
         elif isinstance(event, BargeInConfirmed):
-            self._view.note(self._ms(event.stamp_ns), "barge-in confirmed: the rest is dropped")
+            self._note(event.stamp_ns, "barge-in confirmed: the rest is dropped")
         elif isinstance(event, BargeInDismissed):
-            self._view.note(
-                self._ms(event.stamp_ns), f"false alarm ({event.reason}): agent goes on"
-            )
+            self._note(event.stamp_ns, f"false alarm ({event.reason}): the agent goes on")
         elif isinstance(event, PlayoutDrained) and event.underrun:
-            self._view.note(self._ms(event.stamp_ns), "the agent's audio ran dry", "yellow")
+            self._note(event.stamp_ns, "the agent's audio ran dry", "yellow")
         elif isinstance(event, ProviderFailed):
             failure = event.failure
             text = f"{failure.stage} {failure.provider} failed: {failure.message}"
-            self._view.note(self._ms(event.stamp_ns), text, "red")
+            self._note(event.stamp_ns, text, "red")
         elif isinstance(event, TurnFinished):
             self._turn(event)
+            for at_ms, text, style in self._notes:
+                self._view.note(at_ms, text, style)
+            self._notes.clear()
 
     def _turn(self, event: TurnFinished) -> None:
         record = event.record

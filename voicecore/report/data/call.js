@@ -187,7 +187,7 @@
       context.fillRect(left, top - 2, room, TEXT - 4);
       context.fillStyle = colors[line.who];
       context.fillRect(left, top - 2, 2, TEXT - 4);
-      if (room > 40) wrap(line.text, Math.max(left, 0) + 6, top + 10, right - Math.max(left, 0) - 8);
+      if (room > 22) wrap(line.text, Math.max(left, 0) + 6, top + 10, right - Math.max(left, 0) - 8);
       context.restore();
     }
   }
