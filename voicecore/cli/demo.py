@@ -104,6 +104,7 @@ class DemoResult:
                 {**plain(turn), "mouth_to_ear_ms": turn.mouth_to_ear_ms}
                 for turn in self.report.turns
             ],
+            "history": plain(self.talk.history),
             "transcript": plain(self.report.transcript),
             "counters": {c.title: plain(c.values) for c in self.report.counters},
             "costs": plain(self.report.costs),
