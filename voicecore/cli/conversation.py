@@ -11,10 +11,12 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from voicecore.errors import StateError
+from voicecore.media._g711 import G711
 from voicecore.media.config import CallConfig
 from voicecore.media.engine import Call, Engine
 from voicecore.media.events import CallEvent
@@ -158,8 +160,12 @@ async def hold_conversation(
             observe=lambda event: talk.watch(watcher, "caller-leg", event),
         )
 
+        codec: Any = G711("ulaw")
+
         def collect() -> None:
-            talk.recording.add_sent(*caller_leg.read_sent())
+            sent, first = caller_leg.read_sent()
+            # What the wire carries: the codec takes from the sound what it takes.
+            talk.recording.add_sent(codec.decode(codec.encode(sent)), first)
             talk.recording.add_received(*caller_leg.read_audio())
             talk.stats["caller's leg"] = caller_leg.stats()
             talk.stats["caller's engine"] = dict(caller_engine.stats())
