@@ -20,6 +20,7 @@ ALLOWED = {
     "report": LEAVES | {"providers", "session"},
     "testing": LEAVES | {"providers", "session"},
     "cli": LEAVES | {"providers", "routing", "session", "server", "report", "testing"},
+    "__main__": {"cli"},
 }
 
 
