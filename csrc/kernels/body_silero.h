@@ -85,7 +85,8 @@ static inline vc_lanes lanes_sqrt(vc_lanes a)
 #endif
 
 enum { BLOCK = VC_LANES * TILE, COLUMNS = VC_SILERO_COLUMNS, HIDDEN = VC_SILERO_HIDDEN };
-enum { FRAMES = VC_SILERO_FRAMES, ROW_FLOATS = sizeof(vc_silero_row) / sizeof(float) };
+enum { CONV1_FLOATS = VC_SILERO_FRAMES * 128, FRAMES = VC_SILERO_FRAMES };
+enum { ROW_FLOATS = sizeof(vc_silero_row) / sizeof(float) };
 
 /* exp for |x| <= 87, relative error about 1e-7: Cephes expf, S. Moshier. */
 INLINE float exp_limited(float x)
@@ -336,36 +337,53 @@ INLINE size_t find_live(const float *in, size_t n, size_t stride, const size_t r
     return n_live;
 }
 
-/* 4 frames of 128 -> 2 frames of 64, 3 taps, stride 2, zero padding. */
-static void conv2(const float *restrict weight, const float *restrict bias,
-                  const float *restrict in, float *restrict out)
+/* 4 frames of 128 -> 2 frames of 64, 3 taps, stride 2, zero padding, for `rows` streams at once
+ * (inputs CONV1_FLOATS apart, outputs ROW_FLOATS). */
+INLINE void conv2_rows(const float *restrict weight, const float *restrict bias,
+                       const float *restrict in, float *restrict out, const size_t rows)
 {
     uint16_t live[128];
-    size_t n_live = find_live(in, 128, 128, FRAMES, live);
+    size_t n_live = find_live(in, 128, 128, FRAMES * rows, live);
     for (size_t o = 0; o < 64; o += BLOCK, weight += 128 * 3 * BLOCK) {
-        vc_lanes sum[2][TILE];
-        for (int v = 0; v < TILE; v++)
-            sum[0][v] = sum[1][v] = vc_lanes_load(bias + o + VC_LANES * v);
+        vc_lanes sum[2][2][TILE];
+        for (size_t r = 0; r < rows; r++)
+            for (int v = 0; v < TILE; v++)
+                sum[r][0][v] = sum[r][1][v] = vc_lanes_load(bias + o + VC_LANES * v);
         for (size_t j = 0; j < n_live; j++) {
             size_t i = live[j];
             const float *w = weight + 3 * BLOCK * i;
-            vc_lanes x0 = vc_lanes_fill(in[i]), x1 = vc_lanes_fill(in[128 + i]);
-            vc_lanes x2 = vc_lanes_fill(in[256 + i]), x3 = vc_lanes_fill(in[384 + i]);
+            vc_lanes x[2][FRAMES];
+            for (size_t r = 0; r < rows; r++)
+                for (size_t f = 0; f < FRAMES; f++)
+                    x[r][f] = vc_lanes_fill(in[r * CONV1_FLOATS + 128 * f + i]);
             for (int v = 0; v < TILE; v++) {
-                vc_lanes tap = vc_lanes_load(w + VC_LANES * v);
-                sum[1][v] = vc_lanes_madd(tap, x1, sum[1][v]);
-                tap = vc_lanes_load(w + BLOCK + VC_LANES * v);
-                sum[0][v] = vc_lanes_madd(tap, x0, sum[0][v]);
-                sum[1][v] = vc_lanes_madd(tap, x2, sum[1][v]);
-                tap = vc_lanes_load(w + 2 * BLOCK + VC_LANES * v);
-                sum[0][v] = vc_lanes_madd(tap, x1, sum[0][v]);
-                sum[1][v] = vc_lanes_madd(tap, x3, sum[1][v]);
+                vc_lanes first = vc_lanes_load(w + VC_LANES * v);
+                vc_lanes middle = vc_lanes_load(w + BLOCK + VC_LANES * v);
+                vc_lanes last = vc_lanes_load(w + 2 * BLOCK + VC_LANES * v);
+                for (size_t r = 0; r < rows; r++) {
+                    vc_lanes *to = &sum[r][0][v], *next = &sum[r][1][v];
+                    *to = vc_lanes_madd(middle, x[r][0], *to);
+                    *to = vc_lanes_madd(last, x[r][1], *to);
+                    *next = vc_lanes_madd(first, x[r][1], *next);
+                    *next = vc_lanes_madd(middle, x[r][2], *next);
+                    *next = vc_lanes_madd(last, x[r][3], *next);
+                }
             }
         }
-        for (int f = 0; f < 2; f++)
-            for (int v = 0; v < TILE; v++)
-                vc_lanes_store(out + 64 * f + o + VC_LANES * v, lanes_relu(sum[f][v]));
+        for (size_t r = 0; r < rows; r++)
+            for (size_t f = 0; f < 2; f++)
+                for (int v = 0; v < TILE; v++)
+                    vc_lanes_store(out + r * ROW_FLOATS + 64 * f + o + VC_LANES * v,
+                                   lanes_relu(sum[r][f][v]));
     }
+}
+
+static void conv2(const float *weight, const float *bias, const float *in, float *out, size_t rows)
+{
+    if (rows == 2)
+        conv2_rows(weight, bias, in, out, 2);
+    else
+        conv2_rows(weight, bias, in, out, 1);
 }
 
 /* A dense layer for `rows` streams, whose inputs and outputs are ROW_FLOATS apart; `group` blocks
@@ -452,8 +470,10 @@ static void step(const vc_silero_net *net, const float *const *windows,
     for (size_t r = 0; r < n; r++) {
         gather(net, windows[r], states[r], s->input);
         stft(net, s);
-        conv1(net->conv1, net->conv1_bias, s->magnitude, net->bins, s->conv1);
-        conv2(net->conv2, net->conv2_bias, s->conv1, rows[r].conv2);
+        size_t half = r & 1; /* conv2 runs for pairs of streams */
+        conv1(net->conv1, net->conv1_bias, s->magnitude, net->bins, s->conv1[half]);
+        if (half || r + 1 == n)
+            conv2(net->conv2, net->conv2_bias, s->conv1[0], rows[r - half].conv2, half + 1);
         memcpy(rows[r].xh + HIDDEN, states[r]->h, sizeof states[r]->h);
     }
     dense(net->conv3, net->conv3_bias, rows->conv2, 128, rows->conv3, 64, 1, n);

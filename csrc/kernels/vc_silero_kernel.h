@@ -49,7 +49,7 @@ typedef struct vc_silero_scratch {
     float input[VC_SILERO_MAX_INPUT];
     float rows[9 * 2 * VC_SILERO_COLUMNS * VC_SILERO_FRAMES];
     float magnitude[144 * VC_SILERO_FRAMES]; /* [bin][frame], 129 bins used */
-    float conv1[VC_SILERO_FRAMES * 128];
+    float conv1[2][VC_SILERO_FRAMES * 128];  /* of two streams */
 } vc_silero_scratch;
 
 typedef struct vc_silero_kernel {

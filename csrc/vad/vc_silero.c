@@ -292,7 +292,7 @@ void vc_silero_reset(vc_silero *vad)
 vc_status vc_silero_process(vc_silero *vad, const float *window, float *probability)
 {
     if (!vad || !window || !probability) return VC_E_NULL;
-    /* On the stack (14 KB), so that a thousand streams do not hold scratch. */
+    /* On the stack (16 KB), so that a thousand streams do not hold scratch. */
     _Alignas(64) vc_silero_scratch scratch;
     _Alignas(64) vc_silero_row row;
     vc_silero_state *state = &vad->state;
