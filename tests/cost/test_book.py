@@ -74,7 +74,13 @@ def test_embedded_providers_cost_nothing(shipped: PriceBook):
     ):
         price = shipped.find(kind, name)
         assert price is not None
+        assert price.name == name
         assert {rate.price_usd for rate in price.rates} == {Decimal(0)}
+
+
+def test_star_stands_for_models_and_not_for_the_provider_alone(shipped: PriceBook):
+    assert shipped.find("tts", "hibari") is None
+    assert shipped.price("tts", "hibari").name == "hibari/*"
 
 
 def test_exact_beats_prefix_and_a_prefix_must_be_unique(shipped: PriceBook):

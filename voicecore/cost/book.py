@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from importlib.resources import files
@@ -126,7 +126,8 @@ class PriceBook:
         """The price of exactly this model (or of its provider's ``*``); None if there is none."""
         provider = name.lower().partition("/")[0]
         exact = self._prices.get((kind, name.lower()))
-        return exact or self._prices.get((kind, f"{provider}/*"))
+        whole = self._prices.get((kind, f"{provider}/*"))
+        return exact or (replace(whole, name=name) if whole and "/" in name else None)
 
     def price(self, kind: str, name: str) -> Price:
         """The price of a model: exact, or the only one that starts with ``name``.
