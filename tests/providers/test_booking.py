@@ -99,6 +99,11 @@ TALKS: dict[str, list[tuple[str, list[str]]]] = {
         ("Cancel that, start over.", ["cleared", "how many"]),
         ("two", ["for two", "which day"]),
     ],
+    "goodbye misheard": [
+        ("for four on Friday at seven under Bob", ["right?"]),
+        ("yes", ["booked"]),
+        ("Tranquieu very much by-by.", ["Goodbye"]),
+    ],
     "early goodbye": [("Wrong number, sorry. Bye.", ["Goodbye"])],
     "not understood": [
         ("The weather is lovely.", ["did not get that", "How many people"]),

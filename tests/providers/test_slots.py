@@ -23,6 +23,8 @@ from voicecore.providers.llm._slots import Slots, extract, normalize, say_time
         ("the thirty-first of May", "the 31st of may"),
         ("for twenty five", "for 25"),
         ("Name: Bob", "name bob"),
+        ("much by-by.", "much goodbye"),
+        ("stand by", "stand by"),
     ],
 )
 def test_normal_form(text: str, expected: str) -> None:

@@ -70,7 +70,7 @@ def normalize(text: str) -> str:
     s = re.sub(r"o'? ?clock", "oclock", s)
     s = re.sub(r"[^a-z0-9:' ]+", " ", s)
     s = re.sub(r"\bto (?=morrow\b|night\b|day\b)", "to", s)  # a recognizer writes "to-morrow"
-    s = re.sub(r"\bgood by\b", "goodbye", s)
+    s = re.sub(r"\b(good|by) by\b", "goodbye", s)
     words = s.split()
     out: list[str] = []
     i = 0

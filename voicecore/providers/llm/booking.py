@@ -59,7 +59,7 @@ _NOTHING = (
     r"\b(?:that's|that is|that'll be|that will be) (?:all|it|everything)\b"
     r"|\bnothing (?:else|more)\b|\bi'm (?:good|fine|done|all set)\b"
 )
-_THANKS = r"\b(?:thanks|thank you|cheers)\b"
+_THANKS = r"\b(?:thanks|thank you|cheers)\b|\byou very much\b"
 _CANCEL = r"\b(?:start (?:over|again)|cancel|forget (?:it|about it)|from the beginning)\b"
 _SUMMARY = (
     r"\b(?:read (?:it|that) back|what have you got|what do you have|what did i (?:book|say)|"
