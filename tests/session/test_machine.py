@@ -378,6 +378,16 @@ def test_an_apology_that_fails_ends_the_turn():
     assert s.get(act.FinishTurn).ended == "failed"
 
 
+def test_a_farewell_that_fails_is_said_again_and_then_left_out():
+    config = SessionConfig(listening=ListenSettings(max_silence_lines=0), speaking=QUIET.speaking)
+    s = Script(config)
+    s.do(ev.TimerFired("silence"))
+    s.do(ev.ReplyFailed(1))
+    assert s.get(act.Speak).text == config.speaking.farewell
+    s.do(ev.ReplyFailed(1))
+    assert s.machine.timers == {"hang_up"}
+
+
 def test_a_good_answer_clears_the_failures():
     s = Script()
     s.machine._failures = 2

@@ -38,7 +38,7 @@ class AgentSide(MachineState, ABC):
         self._last_reply += 1
         self._reply = self._last_reply
         self._reply_broken = self._sounding = False
-        self._ends_call = last
+        self._ends_call = self._farewell = last
         self._audio_first = self._audio_end = self._paused_at = None
         self._complete_segment = self._segments[-1].id if self._segments else 0
         final_ns = max((s.final_ns for s in self._segments), default=0)
@@ -116,7 +116,7 @@ class AgentSide(MachineState, ABC):
             if self.state == "thinking":
                 self._forget_turn()
             self._drop_reply("failed", flush=self._audio_first is not None)
-            if self._failures >= self._config.thinking.max_failures:
+            if self._farewell or self._failures >= self._config.thinking.max_failures:
                 self._leave(now)
             else:
                 self._listen_again(now)
@@ -129,11 +129,13 @@ class AgentSide(MachineState, ABC):
     def _failure_line(self) -> str:
         """What to say about one more failure; the last one ends the call."""
         self._failures += 1
-        self._ends_call = self._failures >= self._config.thinking.max_failures
+        too_many = self._failures >= self._config.thinking.max_failures
+        self._ends_call = self._farewell or too_many
         speaking = self._config.speaking
         return speaking.farewell if self._ends_call else speaking.apology
 
     def _apologize(self, now: int) -> None:
+        self._farewell = False
         line = self._failure_line()
         self._start_reply(now, line=line, last=self._ends_call)
         self._reply_broken = True

@@ -54,6 +54,7 @@ class MachineState:
         self._reply: int | None = None
         self._last_reply = 0
         self._reply_broken = self._ends_call = self._sounding = False
+        self._farewell = False  # the answer is the agent's own goodbye
         self._audio_first: int | None = None
         self._audio_end: int | None = None
         self._played_to = 0
