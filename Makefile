@@ -3,7 +3,7 @@
 #   make demo            a spoken conversation on this machine (ARGS="--loss 3 --barge-in")
 #   make test            native tests under ASan and UBSan, then pytest (ARGS="tests/unit -k vad")
 #   make lint            ruff, mypy, clang-format
-#   make bench           every benchmark beside its peer (ARGS="bench/bench_silero.py")
+#   make bench           every benchmark beside its peer (ARGS=bench/bench_silero.py)
 #   make wheel           sdist, wheel from the sdist, smoke test in a clean environment
 #   make sanitize        native tests under ASan + UBSan and under TSan
 #   make fuzz            fuzz the parsers (SECONDS_EACH=60; needs clang)
@@ -108,7 +108,8 @@ lint: $(STAMPS)/extra-lint
 
 bench: $(STAMPS)/build $(STAMPS)/extra-demo $(STAMPS)/extra-bench $(SILERO)
 	$(call say,benchmarks; the ratios travel and the times are of this machine)
-	@$(BIN)/python -m pytest $(or $(ARGS),bench) --timeout=1200
+	@$(BIN)/python -m pytest $(or $(ARGS),bench) --capture=no --timeout=1200
+	@$(if $(ARGS),true,for script in $$(grep -L '^def test_' bench/bench_*.py); do $(BIN)/python $$script; done)
 
 wheel: $(STAMPS)/tools
 	$(call say,sdist and from it the wheel)
