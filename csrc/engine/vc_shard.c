@@ -24,7 +24,7 @@
 #include "base/vc_ring.h"
 #include "engine/vc_bank.h"
 
-enum { EVENTS = 16384, MAX_READY = 256, MAX_DATAGRAMS = 8, DATAGRAM_BYTES = 2048 };
+enum { EVENTS = 8192, MAX_READY = 256, MAX_DATAGRAMS = 8, DATAGRAM_BYTES = 2048 };
 
 struct vc_leg {
     vc_call *call;
@@ -84,6 +84,12 @@ static vc_status watch(vc_shard *shard, int fd, void *tag)
     return epoll_ctl(shard->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? VC_OK : VC_E_SYSTEM;
 }
 
+/* A close must always be heard of, so that much room is kept for one of every call. */
+static size_t reserved_events(const vc_shard *shard)
+{
+    return (size_t)shard->config.max_calls;
+}
+
 static vc_status create_parts(vc_shard *shard)
 {
     const vc_shard_config *config = &shard->config;
@@ -103,7 +109,8 @@ static vc_status create_parts(vc_shard *shard)
         status =
             vc_ring_create(&shard->commands, sizeof(command), 2 * calls + 1, config->allocator);
     if (status == VC_OK)
-        status = vc_ring_create(&shard->events, sizeof(vc_event), EVENTS, config->allocator);
+        status = vc_ring_create(&shard->events, sizeof(vc_event), EVENTS + reserved_events(shard),
+                                config->allocator);
     if (status == VC_OK)
         status = vc_bank_create(&shard->bank_8k, config->model_8k, calls, config->allocator);
     if (status == VC_OK)
@@ -168,19 +175,27 @@ static void raise_stat(vc_shard *shard, vc_shard_stat stat, uint64_t value)
 static void post_event(void *context, const vc_event *event)
 {
     vc_shard *shard = context;
-    size_t one = 1;
-    if (shard->lost_unreported > 0 && vc_ring_room(shard->events) >= 2) {
+    size_t one = 1, room = vc_ring_room(shard->events);
+    size_t usable = room > reserved_events(shard) ? room - reserved_events(shard) : 0;
+    if (event->kind == VC_EVENT_CLOSED) {
+        (void)vc_ring_push(shard->events, event, &one);
+        shard->events_posted = 1;
+        return;
+    }
+    if (shard->lost_unreported > 0 && usable >= 2) {
         vc_event lost = {
             VC_EVENT_EVENTS_LOST, 0, event->stamp_ns, (int64_t)shard->lost_unreported, 0, 0};
         (void)vc_ring_push(shard->events, &lost, &one);
         shard->lost_unreported = 0;
+        usable--;
         one = 1;
     }
-    if (shard->lost_unreported > 0 || vc_ring_push(shard->events, event, &one) != VC_OK) {
+    if (shard->lost_unreported > 0 || usable == 0) {
         shard->lost_unreported++;
         add_stat(shard, VC_SHARD_EVENTS_DROPPED, 1);
         return;
     }
+    (void)vc_ring_push(shard->events, event, &one);
     shard->events_posted = 1;
 }
 

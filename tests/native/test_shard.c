@@ -175,7 +175,9 @@ VC_TEST(unread_events_are_counted_not_piled_up)
     vc_event event;
     int read = 0;
     while (vc_shard_next_event(shard, &event) == VC_OK) read++;
-    VC_CHECK_EQ(read, 16384);
+    VC_CHECK(read >= 8192);
+    /* The close is never among the dropped. */
+    VC_CHECK_EQ(event.kind, VC_EVENT_CLOSED);
     vc_shard_free(shard, leg);
     vc_shard_destroy(shard);
 }

@@ -99,7 +99,6 @@ cdef class NativeEngine:
     cdef dict legs
     cdef list loads
     cdef unsigned int next_number
-    cdef bint stopped
 
     def __cinit__(self, int shards=1, level=None, int max_calls=4096):
         cdef vc_shard_config config = vc_shard_config_default()
