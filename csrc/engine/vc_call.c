@@ -431,8 +431,13 @@ vc_status vc_call_receive(vc_call *call, const uint8_t *bytes, size_t n, int64_t
     }
     call->last_packet_ns = now_ns;
     call->timed_out = 0;
-    if (packet.payload_type == call->config.dtmf_payload_type)
-        return receive_dtmf(call, &packet, now_ns);
+    int is_dtmf = packet.payload_type == call->config.dtmf_payload_type;
+    if (is_dtmf || packet.payload_type == VC_RTP_PT_CN) {
+        /* No audio, but part of the stream: its sequence number is not a loss. */
+        (void)vc_jitter_note(call->jitter, &packet, now_ns);
+        drain_jitter(call, now_ns);
+        return is_dtmf ? receive_dtmf(call, &packet, now_ns) : VC_OK;
+    }
     if (packet.payload_type != call->config.payload_type) {
         vc_call_count(call, VC_STAT_PACKETS_UNKNOWN, 1);
         return VC_IGNORED;

@@ -254,6 +254,27 @@ VC_TEST(dtmf_both_ways)
     vc_call_destroy(receiver);
 }
 
+VC_TEST(a_key_press_in_mid_speech_is_no_loss)
+{
+    vc_call_config config = settings();
+    vc_call *sender = create(&config), *receiver = create(&config);
+    for (int t = 0; t < 60; t++) {
+        uint8_t bytes[VC_CALL_MAX_PACKET_BYTES];
+        size_t n = sizeof bytes;
+        if (t == 20) VC_CHECK_OK(vc_call_send_dtmf(sender, '7', 200));
+        VC_CHECK_OK(vc_call_tick(sender, t * 20 * MS, bytes, &n));
+        (void)vc_call_receive(receiver, bytes, n, t * 20 * MS);
+        vc_call_expire(receiver, t * 20 * MS);
+    }
+    tick(receiver, 60 * 20 * MS, NULL);
+    VC_CHECK_EQ(stat(receiver, VC_STAT_LOST), 0);
+    VC_CHECK_EQ(stat(receiver, VC_STAT_CONCEALED_SAMPLES), 0);
+    /* The receive timeline goes on as the sender's timestamps say. */
+    VC_CHECK_EQ(stat(receiver, VC_STAT_RECEIVED_SAMPLES), 60 * FRAME);
+    vc_call_destroy(sender);
+    vc_call_destroy(receiver);
+}
+
 VC_TEST(pushed_audio_needs_no_packets)
 {
     vc_call_config config = settings();
@@ -370,6 +391,7 @@ int main(void)
     VC_RUN(sends_a_packet_every_tick)
     VC_RUN(the_gate_pauses_before_the_next_packet)
     VC_RUN(dtmf_both_ways)
+    VC_RUN(a_key_press_in_mid_speech_is_no_loss)
     VC_RUN(pushed_audio_needs_no_packets)
     VC_RUN(silence_on_the_wire_is_reported_once)
     VC_RUN(an_absent_reader_sees_a_jump)
