@@ -1,4 +1,5 @@
-"""Whole calls drawn at random, providers that fail included. Oracle: what must hold of any call."""
+"""Whole calls drawn at random, providers that fail included, in virtual time (the ``play`` fixture
+uses ``run_virtual``). Oracle: what must hold of any call."""
 
 from __future__ import annotations
 
