@@ -125,11 +125,7 @@ async def hold_conversation(
         agent_engine = await stack.enter_async_context(Engine())
         caller_engine = await stack.enter_async_context(Engine())
         agent_leg = await agent_engine.open_call(
-            CallConfig(
-                play_hz=providers.tts.rate_hz,
-                remote=relay.second if relay else None,
-                receive_buffer_ms=60_000,
-            )
+            CallConfig(play_hz=providers.tts.rate_hz, remote=relay.second if relay else None)
         )
         caller_leg = await caller_engine.open_call(
             CallConfig(
