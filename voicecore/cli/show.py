@@ -13,10 +13,21 @@ from voicecore.report.model import CallReport, Counters, TranscriptLine, TurnLat
 
 __all__ = ["LiveView", "print_report"]
 
-_HOP_STYLES = ("blue", "yellow", "green", "magenta", "cyan", "red", "bright_blue", "bright_yellow")
-_HOP_GLYPHS = "█▓█▓█▓█▓"
+_HOP_STYLES = (
+    "blue",
+    "yellow",
+    "green",
+    "magenta",
+    "cyan",
+    "red",
+    "bright_blue",
+    "bright_yellow",
+    "white",
+)
+_HOP_GLYPHS = "█▓█▓█▓█▓█"
 _REST_GLYPH, _REST_STYLE = "░", "bright_black"
 _MEASURED_GLYPH = "│"
+_ZERO_IS_NEWS = {"lost", "late", "concealed_samples", "underruns", "late_ticks_20ms"}
 _WHO_STYLES = {"caller": "bold blue", "agent": "bold yellow"}
 _STATE_STYLES = {
     "listening": "blue",
@@ -195,13 +206,15 @@ def _hop_table(report: CallReport) -> Table:
 
 
 def _counters(counters: list[Counters]) -> Table:
-    """Side by side: one column a leg, one row a counter."""
+    """Side by side: one column a leg, one row a counter; rows of zeros only where 0 is news."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("counter")
     for one in counters:
         table.add_column(one.title, justify="right")
     names = dict.fromkeys(name for one in counters for name in one.values)
     for name in names:
+        if name not in _ZERO_IS_NEWS and not any(one.values.get(name) for one in counters):
+            continue
         cells = []
         for one in counters:
             value = one.values.get(name)

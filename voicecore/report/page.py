@@ -17,7 +17,7 @@ from voicecore.report.model import CallReport, CostTable, Counters, TranscriptLi
 
 __all__ = ["render_page"]
 
-_HOP_COLORS = 8
+_HOP_COLORS = 9
 _LABEL_MIN_SHARE = 0.055
 
 
