@@ -71,7 +71,7 @@ def test_the_table_is_booked(call: tuple[dict[str, Any], Path]) -> None:
     assert result["reached_end"]
     assert result["booked"]
     slots = result["slots"]
-    assert (slots["people"], slots["time"], slots["name"]) == (4, "19:30", "Baker")
+    assert (slots["people"], slots["time"], slots["name"]) == (4, "18:30", "Baker")
     assert "Friday" in slots["day"]
     assert result["history"][-1]["role"] == "assistant"
     assert "Goodbye" in result["history"][-1]["text"]

@@ -201,8 +201,8 @@ def _turns(records: list[TurnRecord], gaps: list[Gap], time: _Timeline) -> list[
     left = list(gaps)
     for record in records:
         waterfall = Waterfall.from_stamps(record.stamps)
-        if not waterfall.complete:
-            continue
+        if not waterfall.complete or not record.heard_text:
+            continue  # nothing of an answer was heard: there was no wait for it
         start_ms = time.ms(waterfall.start_ns)
         nearest = min(left, key=lambda gap: abs(gap.caller_end_ms - start_ms), default=None)
         measured_ms = None

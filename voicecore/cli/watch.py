@@ -82,6 +82,6 @@ class LiveWatcher:
             meant, heard = record.agent_text.split(), record.heard_text.split()
             unheard = " ".join(meant[len(heard) :]) if record.interrupted else ""
             waited = record.stamps.mouth_to_ear_ms
-            note = f"after {waited:.0f} ms" if waited is not None else ""
+            note = f"after {waited:.0f} ms" if waited is not None and record.heard_text else ""
             line = TranscriptLine("agent", at_ms, at_ms, record.heard_text, unheard=unheard)
             self._view.said(line, note)

@@ -46,7 +46,7 @@ BOOKING: tuple[ScriptLine, ...] = (
     ScriptLine("Hello, I would like to book a table for four people.", _PEOPLE),
     ScriptLine("On Friday, please.", _DAY, may_interrupt=True),
     ScriptLine("Can you tell me what time it is?", _TIME),
-    ScriptLine("At half past seven in the evening.", _TIME),
+    ScriptLine("At half past six in the evening.", _TIME),
     ScriptLine("The name is Baker.", _NAME),
     ScriptLine("Yes, that is right.", _CONFIRM, may_interrupt=True),
     ScriptLine("Thank you very much. Bye bye.", _MORE),
@@ -54,7 +54,7 @@ BOOKING: tuple[ScriptLine, ...] = (
 
 SHORT_BOOKING: tuple[ScriptLine, ...] = (
     ScriptLine("A table for four people on Friday, please.", f"{_PEOPLE}|{_DAY}"),
-    ScriptLine("At half past seven in the evening.", _TIME),
+    ScriptLine("At half past six in the evening.", _TIME),
     ScriptLine("The name is Baker.", _NAME),
     ScriptLine("Yes, that is right.", _CONFIRM, may_interrupt=True),
     ScriptLine("Thank you very much. Bye bye.", _MORE),
