@@ -195,5 +195,6 @@ def test_loss_and_jitter_with_recordings_of_any_kind(tmp_path: Path) -> None:
     assert network["lost"] > 0
     assert network["reordered"] > 0
     assert agent["concealed_samples"] > 0
-    assert agent["lost"] >= network["lost"] - 1  # the last of all leaves no gap behind it
+    # The network goes on losing while the caller waits for the agent, which has hung up.
+    assert agent["lost"] >= network["lost"] / 2
     assert (out / "call.html").stat().st_size > 100_000
