@@ -45,8 +45,8 @@ $(STAMPS)/venv:
 	$(call say,environment: $(VENV) with $(PYTHON))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	    { echo "$(PYTHON) is older than 3.10; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || \
-	    { echo "no working venv module; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@tools/prepare_system.sh $(PYTHON)
+	@$(PYTHON) -m venv $(VENV)
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/tools: Makefile | $(STAMPS)/venv
@@ -70,9 +70,6 @@ $(STAMPS)/nodeps-%: | $(STAMPS)/venv
 
 $(STAMPS)/build: $(NATIVE_SOURCES) setup.py $(STAMPS)/tools
 	$(call say,native part: compile)
-	@$(BIN)/python -c 'import os, sysconfig as s; os.stat(s.get_path("include") + "/Python.h")' 2>/dev/null || \
-	    { echo "Python.h is missing; on Debian and Ubuntu: apt install python3-dev"; exit 1; }
-	@command -v $${CC:-cc} >/dev/null || { echo "no C compiler; on Debian: apt install gcc"; exit 1; }
 	@$(call quietly,VC_BUILD_JOBS=2 $(BIN)/python setup.py --quiet build_ext --inplace --parallel 2)
 	@touch $@
 
