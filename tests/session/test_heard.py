@@ -139,9 +139,10 @@ def tone(samples, level_db, rate=8000):
     ("tail_db", "end"),
     [(-40, 1600), (-51, 800), (-49, 1600)],  # the floor of -50 dBFS
 )
-def test_sound_ends_where_its_last_audible_block_ends(tail_db, end):
+def test_sound_ends_with_its_last_audible_millisecond(tail_db, end):
     pcm = np.concatenate([tone(800, -20), tone(800, tail_db), np.zeros(400, np.int16)])
-    assert last_audible(pcm, 4000, 8000) == 4000 + end
+    # A tail just above the floor is audible only while it fills most of a window of 5 ms.
+    assert last_audible(pcm, 4000, 8000) == pytest.approx(4000 + end, abs=40)
 
 
 def test_a_loud_turn_hides_its_echo():
@@ -151,9 +152,10 @@ def test_a_loud_turn_hides_its_echo():
     assert last_audible(np.zeros(3, np.int16), 0, 8000) is None
 
 
-def test_blocks_lie_on_the_timeline_not_on_the_slice():
+def test_the_end_does_not_depend_on_the_slice():
     pcm = np.concatenate([tone(1000, -20), np.zeros(1000, np.int16)])
-    assert {last_audible(pcm[cut:], cut, 8000) for cut in (0, 1, 17, 39, 40)} == {1000}
+    for cut in (0, 1, 17, 39, 40):
+        assert last_audible(pcm[cut:], cut, 8000) == pytest.approx(1000, abs=8)  # a millisecond
 
 
 @pytest.mark.parametrize("slice_", [1, 7, 40, 333, 5000])
@@ -163,7 +165,7 @@ def test_the_lead_in_is_found_in_any_slicing(slice_):
     assert lead_in.ns is None
     for at in range(0, len(pcm), slice_):
         lead_in.add(pcm[at : at + slice_])
-    assert lead_in.ns == 150_000_000  # the block of 5 ms that holds sample 1234
+    assert lead_in.ns == 154_000_000  # the millisecond that holds sample 1234
 
 
 def test_a_sound_above_the_lines_band_is_not_the_onset():
@@ -171,9 +173,9 @@ def test_a_sound_above_the_lines_band_is_not_the_onset():
     hiss = np.round(6000 * fade * np.cos(np.arange(4800) * 2 * np.pi / 3)).astype(np.int16)
     lead_in = LeadIn(24000, 8000)
     lead_in.add(np.concatenate([hiss, tone(4800, -20, 24000)]))
-    # 200 ms of 8 kHz, which an 8 kHz line cannot carry, then 1 kHz; the resampler's 2.9 ms may
-    # put the first audible block one later, its pre-ringing one earlier.
-    assert 195_000_000 <= lead_in.ns <= 205_000_000
+    # 200 ms of 8 kHz, which an 8 kHz line cannot carry, then 1 kHz; the resampler's 2.9 ms
+    # and its ringing move the first audible millisecond a little.
+    assert 197_000_000 <= lead_in.ns <= 204_000_000
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 A two-channel recording (left the caller, right the agent) holds the truth about response time: how
 long after the caller's last sound the agent's first sound comes. The rule is plain energy over
-blocks of 5 ms. A block is audible above -50 dBFS, and above the peak block of its utterance minus
-35 dB, so that neither a line's idle noise nor a voice's tail counts as speech. Blocks closer than
-``join_ms`` are one utterance; utterances shorter than ``min_ms`` are clicks.
+windows of 5 ms, one every millisecond, so that where the recording begins changes nothing. A window
+is audible above -50 dBFS, and above the peak window of its utterance minus 35 dB, so that neither a
+line's idle noise nor a voice's tail counts as speech. Sounds closer than ``join_ms`` are one
+utterance; utterances shorter than ``min_ms`` are clicks.
 
-Limits: times are multiples of 5 ms; echo or noise less than 35 dB below the voice makes ends late.
+Limits: times are whole milliseconds; echo or noise less than 35 dB below the voice makes ends late.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ __all__ = ["Gap", "Utterance", "find_utterances", "measure_gaps"]
 
 Samples = NDArray[np.int16] | NDArray[np.float32]
 
-BLOCK_MS = 5
+WINDOW_MS = 5
 FLOOR_DB = -50.0
 BELOW_PEAK_DB = 35.0
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """A stretch of sound on one channel; ``peak_db`` is the level of its loudest block in dBFS."""
+    """A stretch of sound on one channel; ``peak_db`` is the level of its loudest window in dBFS."""
 
     start_ms: float
     end_ms: float
@@ -77,15 +78,12 @@ def find_utterances(
         peak_db = float(levels[start:end].max())
         audible = levels[start:end] > max(FLOOR_DB, peak_db - BELOW_PEAK_DB)
         for first, last in _groups(audible, join_ms):
-            if (last - first) * BLOCK_MS >= min_ms:
+            # The first window to hear a sound has it at its end, the last one at its beginning.
+            start_ms = start + first
+            end_ms = start + last - (WINDOW_MS - 1)
+            if end_ms - start_ms >= min_ms:
                 utterance_db = float(levels[start + first : start + last].max())
-                found.append(
-                    Utterance(
-                        float((start + first) * BLOCK_MS),
-                        float((start + last) * BLOCK_MS),
-                        utterance_db,
-                    )
-                )
+                found.append(Utterance(float(start_ms), float(end_ms), utterance_db))
     return found
 
 
@@ -141,33 +139,41 @@ def measure_gaps(
 
 
 def _levels_db(samples: Samples, rate_hz: int) -> NDArray[np.float64]:
-    """Level of each block of 5 ms in dBFS (a full-scale square wave is 0); the last is padded."""
+    """Levels in dBFS (a full-scale square wave is 0): number k is that of the 5 ms window whose
+    last millisecond begins at k ms; beyond the ends there is silence."""
     if samples.dtype == np.int16:
-        scaled = samples.astype(np.float64) / 32768.0
+        # Whole numbers: the sums are exact, whatever came before.
+        energy = np.cumsum(np.square(samples.astype(np.int64)))
+        full_scale = 32768.0**2
     elif samples.dtype == np.float32:
-        scaled = samples.astype(np.float64)
+        energy = np.cumsum(np.square(samples.astype(np.float64)))
+        full_scale = 1.0
     else:
         raise DtypeError(f"samples are {samples.dtype}; give int16, or float32 in -1..1")
-    # Block edges in exact samples, so that 44100 Hz does not drift.
-    count = -(-len(scaled) * 1000 // (rate_hz * BLOCK_MS))
-    edges = np.arange(count) * BLOCK_MS * rate_hz // 1000
-    if count == 0:
+    if len(samples) == 0:
         return np.zeros(0)
-    lengths = np.diff(np.append(edges, count * BLOCK_MS * rate_hz // 1000))
-    power = np.add.reduceat(scaled * scaled, edges) / lengths
-    levels: NDArray[np.float64] = 10.0 * np.log10(np.maximum(power, 1e-12))
+    energy = np.concatenate([energy[:1] * 0, energy])
+    # Window edges in exact samples, so that 44100 Hz does not drift.
+    count = -(-len(samples) * 1000 // rate_hz) + WINDOW_MS - 1
+    starts = (np.arange(count) - (WINDOW_MS - 1)) * rate_hz // 1000
+    ends = (np.arange(count) + 1) * rate_hz // 1000
+    n = len(samples)
+    power = (energy[np.clip(ends, 0, n)] - energy[np.clip(starts, 0, n)]) / (ends - starts)
+    levels: NDArray[np.float64] = 10.0 * np.log10(np.maximum(power / full_scale, 1e-12))
     return levels
 
 
 def _groups(audible: NDArray[np.bool_], join_ms: float) -> list[tuple[int, int]]:
-    """Runs of audible blocks as [start, end), joined over pauses shorter than ``join_ms``."""
-    groups: list[tuple[int, int]] = []
-    for index in np.flatnonzero(audible).tolist():
-        if groups and (index - groups[-1][1]) * BLOCK_MS < max(join_ms, 1):
-            groups[-1] = (groups[-1][0], index + 1)
-        else:
-            groups.append((index, index + 1))
-    return groups
+    """Runs of audible windows as [start, end), joined over pauses shorter than ``join_ms``."""
+    indices = np.flatnonzero(audible)
+    if not len(indices):
+        return []
+    # A pause is heard by its inner windows only, so it looks shorter by all but one millisecond.
+    pauses_ms = np.diff(indices) + WINDOW_MS - 2
+    breaks = np.flatnonzero((np.diff(indices) > 1) & (pauses_ms >= join_ms))
+    firsts = indices[np.concatenate([[0], breaks + 1])]
+    lasts = indices[np.concatenate([breaks, [len(indices) - 1]])] + 1
+    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
 
 def _read_stereo(path: Path) -> tuple[NDArray[np.int16], int]:

@@ -1,8 +1,7 @@
 """The session's own look at audio: the last seconds received, and where sound begins and ends.
 
-Audibility: RMS of blocks of 5 ms, aligned to the sample index, so that slicing changes nothing. A
-block is audible above the larger of -50 dBFS and 35 dB below the loudest block of the same turn:
-the first keeps line noise out, the second breath and reverberation.
+What counts as sound is decided by ``voicecore.latency.find_utterances``, the rule by which a
+recording of the call is measured too: both must tell the same story.
 """
 
 from __future__ import annotations
@@ -12,13 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voicecore.latency.wave import find_utterances
 from voicecore.media._resample import Resampler
 
 __all__ = ["AudioRing", "LeadIn", "last_audible"]
 
-_FLOOR_DBFS = -50.0
-_BELOW_PEAK_DB = 35.0
-_BLOCK_MS = 5
+_LEAD_IN_S = 5  # the beginning of an answer that is looked at; its first words decide
 
 
 class AudioRing:
@@ -80,40 +78,16 @@ class AudioRing:
         return np.concatenate([self._buffer[at : at + head], self._buffer[:rest]]), begin
 
 
-def _block_powers(pcm: NDArray[np.int16], block: int) -> NDArray[np.float32]:
-    """Mean square of each whole block, full scale 1."""
-    count = len(pcm) // block
-    blocks = pcm[: count * block].reshape(count, block).astype(np.float32)
-    powers: NDArray[np.float32] = np.einsum("ij,ij->i", blocks, blocks) / np.float32(
-        block * 32768.0**2
-    )
-    return powers
-
-
-def _audible(powers: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Indices of the audible blocks."""
-    if not len(powers):
-        return np.zeros(0, np.intp)
-    floor = 10.0 ** (_FLOOR_DBFS / 10.0)
-    return np.flatnonzero(
-        powers > max(floor, float(powers.max()) * 10.0 ** (-_BELOW_PEAK_DB / 10.0))
-    )
-
-
 def last_audible(pcm: NDArray[np.int16], first_sample: int, rate_hz: int) -> int | None:
-    """One past the last audible sample, to 5 ms; None if nothing is audible.
+    """One past the last audible sample, to a millisecond; None if nothing is audible.
 
     Args:
         pcm: a turn's audio, mono int16.
         first_sample: its index on the receive timeline.
         rate_hz: its rate.
     """
-    block = rate_hz * _BLOCK_MS // 1000
-    skip = -first_sample % block
-    audible = _audible(_block_powers(pcm[skip:], block))
-    if not len(audible):
-        return None
-    return first_sample + skip + (int(audible[-1]) + 1) * block
+    spoken = find_utterances(pcm, rate_hz)
+    return first_sample + round(spoken[-1].end_ms) * rate_hz // 1000 if spoken else None
 
 
 class LeadIn:
@@ -130,21 +104,19 @@ class LeadIn:
     def __init__(self, play_hz: int, line_hz: int) -> None:
         self._resampler: Any = Resampler(play_hz, line_hz)
         self._line_hz = line_hz
-        self._block = line_hz * _BLOCK_MS // 1000
-        self._rest = np.zeros(0, np.int16)
-        self._powers: list[NDArray[np.float32]] = []
+        self._pieces: list[NDArray[np.int16]] = []
+        self._kept = 0
 
     def add(self, pcm: NDArray[np.int16]) -> None:
         """Take the next piece, any length."""
-        pcm = np.concatenate([self._rest, self._resampler.process(pcm)])
-        whole = len(pcm) // self._block * self._block
-        self._powers.append(_block_powers(pcm[:whole], self._block))
-        self._rest = pcm[whole:]
+        if self._kept < _LEAD_IN_S * self._line_hz:
+            self._pieces.append(self._resampler.process(pcm))
+            self._kept += len(self._pieces[-1])
 
     @property
     def ns(self) -> int | None:
-        """Time before the first audible block, to 5 ms; None if nothing is audible."""
-        audible = _audible(np.concatenate([np.zeros(0, np.float32), *self._powers]))
-        if not len(audible):
-            return None
-        return int(audible[0]) * self._block * 1_000_000_000 // self._line_hz
+        """Time before the first audible sound, to a millisecond; None if nothing is audible."""
+        spoken = find_utterances(
+            np.concatenate([np.zeros(0, np.int16), *self._pieces]), self._line_hz
+        )
+        return round(spoken[0].start_ms) * 1_000_000 if spoken else None
