@@ -373,8 +373,10 @@ static void accept(vc_call *call, const int16_t *samples, size_t n, int64_t arri
                    int64_t now_ns)
 {
     if (n == 0) return;
-    if (call->receive_end == 0)
-        atomic_store_explicit(&call->received_start_ns, arrival_ns, memory_order_relaxed);
+    /* The fastest packet says best when sample 0 was on the wire; pushed audio has no pace. */
+    int64_t start_ns = arrival_ns - samples_to_ns(call, call->receive_end);
+    if (call->receive_end == 0 || (!call->pushed && start_ns < vc_call_received_start_ns(call)))
+        atomic_store_explicit(&call->received_start_ns, start_ns, memory_order_relaxed);
     call->arrivals[call->arrival_count++ % ARRIVALS] = (arrival){call->receive_end, arrival_ns};
     queue_blocks(call, call->received, call->receive_end, samples, n,
                  VC_STAT_UNREAD_DROPPED_SAMPLES);
@@ -530,8 +532,10 @@ vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, size_t *n
     if (room < VC_CALL_MAX_PACKET_BYTES) return VC_E_LENGTH;
 
     (void)vc_playout_render(call->playout, now_ns, samples);
-    if (call->sent_end == 0)
-        atomic_store_explicit(&call->sent_start_ns, now_ns, memory_order_relaxed);
+    /* The tick that was least late says best when sample 0 was due. */
+    int64_t start_ns = now_ns - samples_to_ns(call, call->sent_end);
+    if (call->sent_end == 0 || start_ns < vc_call_sent_start_ns(call))
+        atomic_store_explicit(&call->sent_start_ns, start_ns, memory_order_relaxed);
     if (call->sent)
         queue_blocks(call, call->sent, call->sent_end, samples, frame,
                      VC_STAT_SENT_DROPPED_SAMPLES);

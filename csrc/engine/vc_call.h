@@ -85,7 +85,8 @@ VC_RT vc_status vc_call_read_sent(vc_call *call, int16_t *samples, size_t *n, in
 /* At least as many samples as the two reads above can give now. */
 VC_RT size_t vc_call_readable(const vc_call *call);
 VC_RT size_t vc_call_sent_readable(const vc_call *call);
-/* When received and sent sample 0 were on the wire; 0 if not yet. */
+/* When received and sent sample 0 were on the wire, by the packets that were least late; 0 if not
+ * yet. A sample's place on the wire is this plus its index at the call's rate. */
 VC_RT int64_t vc_call_received_start_ns(const vc_call *call);
 VC_RT int64_t vc_call_sent_start_ns(const vc_call *call);
 /* VC_STAT_COUNT numbers, as of the last tick. */

@@ -113,6 +113,20 @@ VC_TEST(in_order_audio_is_readable_at_once)
     vc_call_destroy(call);
 }
 
+VC_TEST(the_least_late_packet_says_when_the_call_began)
+{
+    vc_call_config config = settings();
+    vc_call *call = create(&config);
+    for (int i = 0; i < 5; i++) {
+        int late_ms = i == 3 ? 0 : 7;
+        (void)receive(call, i, (100 + 20 * i + late_ms) * MS);
+        tick(call, (200 + 20 * i + late_ms) * MS, NULL);
+    }
+    VC_CHECK_EQ(vc_call_received_start_ns(call), 100 * MS);
+    VC_CHECK_EQ(vc_call_sent_start_ns(call), 200 * MS);
+    vc_call_destroy(call);
+}
+
 VC_TEST(a_lost_packet_is_concealed_when_it_is_due)
 {
     vc_call_config config = settings();
@@ -386,6 +400,7 @@ int main(void)
 {
     model = vc_test_model(8000);
     VC_RUN(in_order_audio_is_readable_at_once)
+    VC_RUN(the_least_late_packet_says_when_the_call_began)
     VC_RUN(a_lost_packet_is_concealed_when_it_is_due)
     VC_RUN(what_is_not_audio_is_counted)
     VC_RUN(sends_a_packet_every_tick)

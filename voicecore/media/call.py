@@ -120,7 +120,7 @@ class Call:
 
     @property
     def received_start_ns(self) -> int:
-        """When received sample 0 arrived; 0 if nothing has come yet."""
+        """When received sample 0 arrived, by the packets that were least late; 0 if none has come."""
         return self._native.received_start_ns
 
     # -- the agent's audio --
@@ -200,7 +200,7 @@ class Call:
 
     @property
     def sent_start_ns(self) -> int:
-        """When sent sample 0 left; 0 if nothing has left yet."""
+        """When sent sample 0 left, by the ticks that were least late; 0 if nothing has left yet."""
         return self._native.sent_start_ns
 
     # -- the end --
