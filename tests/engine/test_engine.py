@@ -4,6 +4,7 @@ themselves are the clock: the test blocks the event loop by reading them."""
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 import threading
@@ -172,6 +173,60 @@ def test_calls_come_and_go():
             assert engine.stats()["calls"] == 0
 
     asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_a_close_is_heard_behind_other_events_of_the_same_batch():
+    """The mark and the close are in the queue before the loop looks: it takes both at once."""
+
+    async def scenario() -> None:
+        async with Engine() as engine:
+            call = await engine.open_call(CallConfig(media="push", record_sent=True))
+            call.play(np.ones(480, np.int16))
+            call.mark(1)
+            while call.play_position < 480:  # no await: the loop is blocked
+                pass
+            await asyncio.wait_for(call.close(), 10)
+            kinds = [type(event) async for event in call]
+            assert MarkReached in kinds
+            assert kinds[-1] is CallClosed
+
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_exit_still_ends_the_threads_and_every_call():
+    async def scenario() -> None:
+        engine = Engine()
+        await engine.__aenter__()
+        calls = [await engine.open_call(CallConfig()) for _ in range(3)]
+        before = len(os.listdir("/proc/self/task"))
+        leaving = asyncio.create_task(engine.__aexit__(None, None, None))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert len(os.listdir("/proc/self/task")) == before - 1
+        for call in calls:
+            assert call.is_closed
+            assert [type(event) async for event in call][-1:] == [CallClosed]
+            await asyncio.wait_for(call.close(), 10)
+        with pytest.raises(StateError, match="not running"):
+            engine.stats()
+
+    asyncio.run(scenario())
+
+
+def test_a_call_opened_during_the_exit_is_closed_too():
+    async def scenario() -> None:
+        engine = Engine()
+        await engine.__aenter__()
+        await engine.open_call(CallConfig())
+        leaving = asyncio.create_task(engine.__aexit__(None, None, None))
+        await asyncio.sleep(0)
+        late = await engine.open_call(CallConfig(media="push"))
+        await leaving
+        assert [type(event) async for event in late] == [CallClosed]
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
 
 
 def test_refusals_name_the_remedy():

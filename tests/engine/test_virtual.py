@@ -288,6 +288,30 @@ def test_events_end_with_the_call():
     assert any(isinstance(e, PlayoutDrained) and e.underrun for e in events)
 
 
+@pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview, np.ndarray.copy])
+def test_play_all_takes_any_buffer_of_samples_whole(wrap):
+    """Oracle: the ramp itself; the buffer is much longer than the queue's room."""
+
+    async def scenario() -> None:
+        engine, agent, caller = pair(
+            CallConfig(codec="l16", play_hz=8000, play_buffer_ms=100, receive_buffer_ms=20_000)
+        )
+        ramp = np.arange(1, 20_001, dtype=np.int16)
+        task = asyncio.create_task(
+            caller.play_all(wrap(ramp if wrap is np.ndarray.copy else ramp.tobytes()))
+        )
+        await engine.run(4000)
+        assert task.done()
+        await task
+        heard, _ = agent.read_audio()
+        np.testing.assert_array_equal(heard[heard != 0], ramp)
+        with pytest.raises(DtypeError):
+            await caller.play_all([1, 2, 3])
+        await caller.play_all(b"")
+
+    asyncio.run(scenario())
+
+
 def test_play_all_waits_for_room_and_stops_at_a_flush():
     async def scenario() -> None:
         engine = VirtualEngine()

@@ -131,17 +131,18 @@ class Call:
 
     async def play_all(self, pcm: Samples) -> None:
         """Queue all of ``pcm``, waiting for room; stops quietly when a flush or the end comes."""
-        rest = np.frombuffer(pcm, dtype=np.int16) if isinstance(pcm, bytes) else np.asarray(pcm)
+        taken = self._native.play(pcm)  # refuses what are no samples
+        if 2 * taken == memoryview(pcm).nbytes:
+            return
+        rest = np.frombuffer(pcm, dtype=np.int16)[taken:]  # of raw bytes too: it counts samples
         flushes = self._flushes
-        while True:
-            rest = rest[self._native.play(rest) :]
-            if len(rest) == 0:
-                return
+        while len(rest) > 0:
             self._room.clear()
             self._native.want_room()
             await self._room.wait()
             if self._flushes != flushes or self._native.is_closed:
                 return
+            rest = rest[self._native.play(rest) :]
 
     def end_segment(self) -> None:
         """Say that the audio queued so far is complete: running dry there is no underrun."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from types import TracebackType
 
 from voicecore.errors import ClosedError, StateError
 from voicecore.media.call import Call
 from voicecore.media.config import CallConfig
+from voicecore.media.events import CallClosed
 
 if sys.platform == "linux":
     from voicecore.media._engine import NativeEngine, NativeLeg
@@ -61,12 +63,18 @@ class Engine:
         trace: TracebackType | None,
     ) -> None:
         """Close all calls and end the threads."""
-        for call in list(self._calls.values()):
-            await call.close()
-        if self._native is not None and self._loop is not None:
-            self._loop.remove_reader(self._native.fileno())
-            self._native.stop()
-        self._native = None
+        try:
+            for call in list(self._calls.values()):
+                await call.close()
+        finally:
+            if self._native is not None and self._loop is not None:
+                self._loop.remove_reader(self._native.fileno())
+                self._native.stop()
+            self._native = None
+            # Calls opened meanwhile, or all of them if the wait was cancelled.
+            calls, self._calls = self._calls, {}
+            for call in calls.values():
+                call.deliver(CallClosed(time.monotonic_ns()), True)
 
     def _running(self) -> NativeEngine:
         if self._native is None:
@@ -104,7 +112,8 @@ class Engine:
                 continue
             if number in self._calls:
                 self._calls[number].deliver(event, is_room)
-                if self._calls[number].is_closed:
+                # Not is_closed: the whole batch is taken, and CallClosed may still be in it.
+                if isinstance(event, CallClosed):
                     del self._calls[number]
 
     def stats(self) -> dict[str, int]:
