@@ -185,12 +185,15 @@ def test_a_close_is_heard_behind_other_events_of_the_same_batch():
             call.mark(1)
             while call.play_position < 480:  # no await: the loop is blocked
                 pass
+            engine.begin_close(call)
+            while engine.stats()["calls"]:
+                pass
             await asyncio.wait_for(call.close(), 10)
             kinds = [type(event) async for event in call]
             assert MarkReached in kinds
             assert kinds[-1] is CallClosed
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 30))
 
 
 def test_a_cancelled_exit_still_ends_the_threads_and_every_call():

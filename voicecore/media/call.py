@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,9 +132,10 @@ class Call:
     async def play_all(self, pcm: Samples) -> None:
         """Queue all of ``pcm``, waiting for room; stops quietly when a flush or the end comes."""
         taken = self._native.play(pcm)  # refuses what are no samples
-        if 2 * taken == memoryview(pcm).nbytes:
+        view = memoryview(cast("Any", pcm))
+        if 2 * taken == view.nbytes:
             return
-        rest = np.frombuffer(pcm, dtype=np.int16)[taken:]  # of raw bytes too: it counts samples
+        rest = np.frombuffer(view, dtype=np.int16)[taken:]  # of raw bytes too: it counts samples
         flushes = self._flushes
         while len(rest) > 0:
             self._room.clear()
