@@ -3,13 +3,15 @@
 python tools/native_tests.py                                   plain
 python tools/native_tests.py --sanitize address,undefined
 python tools/native_tests.py --sanitize thread test_shard      only the named tests
+python tools/native_tests.py --compiler musl-gcc               another libc
+python tools/native_tests.py --compiler aarch64-linux-gnu-gcc --runner "qemu-aarch64 -L DIR"
+                                                               another machine, here NEON
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -26,11 +28,15 @@ LEVELS = {
     },
     "aarch64": {"neon": []},
 }  # fmt: skip
-ARCH = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine())
-
 
 def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, text=True, capture_output=True, check=False, **options)
+
+
+def machine_of(compiler: str) -> str:
+    """The architecture that a compiler makes code for."""
+    name = run([compiler, "-dumpmachine"]).stdout.split("-")[0].strip().lower()
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
 
 
 def compile_one(job: tuple[list[str], Path, Path]) -> Path:
@@ -44,7 +50,8 @@ def compile_one(job: tuple[list[str], Path, Path]) -> Path:
 
 def build(sanitize: str, compiler: str, names: list[str]) -> list[Path]:
     """Build all units and the named tests; return the test programs."""
-    out = ROOT / "build" / "native" / (sanitize.replace(",", "-") or "plain")
+    machine = machine_of(compiler)
+    out = ROOT / "build" / "native" / f"{machine}-{sanitize.replace(',', '-') or 'plain'}"
     base = [
         compiler, "-std=gnu11", "-O1", "-g", "-Icsrc", "-Itests/native", "-pthread",
         "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off",
@@ -60,7 +67,7 @@ def build(sanitize: str, compiler: str, names: list[str]) -> list[Path]:
         relative = path.relative_to(ROOT)
         flags = []
         if relative.parts[1] == "kernels":
-            levels: dict[str, list[str]] = {"c": [], **LEVELS.get(ARCH, {})}
+            levels: dict[str, list[str]] = {"c": [], **LEVELS.get(machine, {})}
             if relative.parts[2] not in levels:
                 continue
             flags = levels[relative.parts[2]]
@@ -92,6 +99,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="test programs, e.g. test_ring; default all")
     parser.add_argument("--sanitize", default="", help="for example address,undefined or thread")
     parser.add_argument("--compiler", default=os.environ.get("CC", "cc"))
+    parser.add_argument("--runner", default="", help="what runs a test program, e.g. an emulator")
     options = parser.parse_args()
     programs = build(options.sanitize, options.compiler, options.names)
     if not programs:
@@ -103,7 +111,8 @@ def main() -> None:
         "TSAN_OPTIONS": "halt_on_error=1",
     }
     for program in programs:
-        done = run(["timeout", "120", str(program)], env=environment, cwd=ROOT)
+        command = ["timeout", "300", *options.runner.split(), str(program)]
+        done = run(command, env=environment, cwd=ROOT)
         failed += done.returncode != 0
         print(f"{program.name}: {'ok' if done.returncode == 0 else 'FAILED'}")
         print(done.stdout + done.stderr)
