@@ -29,6 +29,7 @@ LEVELS = {
     "aarch64": {"neon": []},
 }  # fmt: skip
 
+
 def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, text=True, capture_output=True, check=False, **options)
 
