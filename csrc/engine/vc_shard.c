@@ -172,25 +172,34 @@ static void raise_stat(vc_shard *shard, vc_shard_stat stat, uint64_t value)
         atomic_store_explicit(&shard->stats[stat], value, memory_order_relaxed);
 }
 
+static size_t usable_events(const vc_shard *shard)
+{
+    size_t room = vc_ring_room(shard->events);
+    return room > reserved_events(shard) ? room - reserved_events(shard) : 0;
+}
+
+/* Says that events were lost, once there is room for that and one more. */
+static void report_lost(vc_shard *shard, int64_t stamp_ns)
+{
+    if (shard->lost_unreported == 0 || usable_events(shard) < 2) return;
+    vc_event lost = {VC_EVENT_EVENTS_LOST, 0, stamp_ns, (int64_t)shard->lost_unreported, 0, 0};
+    size_t one = 1;
+    (void)vc_ring_push(shard->events, &lost, &one);
+    shard->lost_unreported = 0;
+    shard->events_posted = 1;
+}
+
 static void post_event(void *context, const vc_event *event)
 {
     vc_shard *shard = context;
-    size_t one = 1, room = vc_ring_room(shard->events);
-    size_t usable = room > reserved_events(shard) ? room - reserved_events(shard) : 0;
+    size_t one = 1;
     if (event->kind == VC_EVENT_CLOSED) {
         (void)vc_ring_push(shard->events, event, &one);
         shard->events_posted = 1;
         return;
     }
-    if (shard->lost_unreported > 0 && usable >= 2) {
-        vc_event lost = {
-            VC_EVENT_EVENTS_LOST, 0, event->stamp_ns, (int64_t)shard->lost_unreported, 0, 0};
-        (void)vc_ring_push(shard->events, &lost, &one);
-        shard->lost_unreported = 0;
-        usable--;
-        one = 1;
-    }
-    if (shard->lost_unreported > 0 || usable == 0) {
+    report_lost(shard, event->stamp_ns);
+    if (shard->lost_unreported > 0 || usable_events(shard) == 0) {
         shard->lost_unreported++;
         add_stat(shard, VC_SHARD_EVENTS_DROPPED, 1);
         return;
@@ -356,6 +365,8 @@ static void run_tick(vc_shard *shard, int64_t due_ns)
         else
             vc_call_count(leg->call, VC_STAT_PACKETS_SENT, 1);
     }
+    /* Not only with the next event: a lost one may be what the loop waits for. */
+    report_lost(shard, begun);
     uint64_t work = (uint64_t)(now_ns() - begun);
     add_stat(shard, VC_SHARD_TICK_WORK_NS, work);
     raise_stat(shard, VC_SHARD_MAX_TICK_WORK_NS, work);
@@ -394,13 +405,12 @@ static void *run(void *argument)
         judge(shard);
         /* After all sockets and banks: a removed leg is in none of them then. */
         if (woken) obey_commands(shard);
-        int ticked = 0;
-        while (!shard->stopping && now_ns() >= due_ns) {
+        /* One a round, however many are due: under overload sockets and commands get their turn. */
+        if (!shard->stopping && now_ns() >= due_ns) {
             run_tick(shard, due_ns);
             due_ns += VC_TICK_NS;
-            ticked = 1;
+            arm(shard, due_ns);
         }
-        if (ticked) arm(shard, due_ns);
         if (shard->events_posted) {
             shard->events_posted = 0;
             write_one(shard->config.event_fd);

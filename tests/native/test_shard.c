@@ -3,13 +3,30 @@
 #include "engine/vc_shard.h"
 
 #include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vc_test_model.h"
 
 enum { RATE = 8000, LIMIT_MS = 3000 };
+
+/* The shard's clock, which can be made to run away: each look at it is 30 ms later. */
+static _Atomic int runs_away;
+static _Atomic int64_t ahead_ns;
+
+int clock_gettime(clockid_t id, struct timespec *now)
+{
+    int status = (int)syscall(SYS_clock_gettime, id, now);
+    if (runs_away) ahead_ns += 30 * VC_NS_PER_MS;
+    int64_t ns = now->tv_nsec + ahead_ns;
+    now->tv_sec += ns / VC_NS_PER_S;
+    now->tv_nsec = ns % VC_NS_PER_S;
+    return status;
+}
 
 static vc_silero_model *model_8k, *model_16k;
 
@@ -182,6 +199,68 @@ VC_TEST(unread_events_are_counted_not_piled_up)
     vc_shard_destroy(shard);
 }
 
+VC_TEST(lost_events_are_told_of_when_nothing_else_happens)
+{
+    int event_fd = eventfd(0, EFD_NONBLOCK);
+    vc_shard *shard = create(event_fd);
+    vc_leg *leg = NULL;
+    vc_leg_config config = settings(6);
+    config.call.pushed = 1;
+    config.call.play_hz = 48000;
+    config.call.rtp_timeout_ms = 0;
+    VC_NEED(vc_shard_open(shard, &config, &leg) == VC_OK);
+    vc_playout *playout = vc_call_playout(vc_leg_call(leg));
+    int16_t sample = 1;
+    uint64_t counters[VC_SHARD_STAT_COUNT] = {0};
+    for (int waited = 0; waited < 60000 && !counters[VC_SHARD_EVENTS_DROPPED]; waited++) {
+        for (int i = 0; i < 1000; i++) {
+            size_t one = 1;
+            (void)vc_playout_push(playout, &sample, &one);
+            if (vc_playout_mark(playout, i) != VC_OK) break;
+        }
+        usleep(1000);
+        vc_shard_get_stats(shard, counters);
+    }
+    /* Until all has been played and dropped: from then on the call has nothing to say. */
+    while (vc_playout_play_position(playout) < vc_playout_queue_position(playout)) usleep(1000);
+    uint64_t quiet = counters[VC_SHARD_TICKS] + 10;
+    while (counters[VC_SHARD_TICKS] < quiet) {
+        usleep(1000);
+        vc_shard_get_stats(shard, counters);
+    }
+    vc_event event;
+    VC_CHECK(await(shard, event_fd, VC_EVENT_EVENTS_LOST, 0, &event));
+    VC_CHECK_EQ(event.a, counters[VC_SHARD_EVENTS_DROPPED]);
+    vc_shard_stop(shard);
+    vc_shard_free(shard, leg);
+    vc_shard_destroy(shard);
+    close(event_fd);
+}
+
+VC_TEST(commands_are_obeyed_when_ticks_are_always_late)
+{
+    int event_fd = eventfd(0, EFD_NONBLOCK);
+    vc_shard *shard = create(event_fd);
+    vc_leg *leg = NULL;
+    vc_leg_config config = settings(7);
+    VC_NEED(vc_shard_open(shard, &config, &leg) == VC_OK);
+    runs_away = 1;
+    uint64_t counters[VC_SHARD_STAT_COUNT] = {0};
+    while (counters[VC_SHARD_LATE_TICKS_20MS] == 0) {
+        usleep(1000);
+        vc_shard_get_stats(shard, counters);
+    }
+    VC_CHECK_OK(vc_shard_close(shard, leg));
+    vc_event event;
+    VC_CHECK(await(shard, event_fd, VC_EVENT_CLOSED, 7, &event));
+    runs_away = 0;
+    ahead_ns = 0;
+    vc_shard_stop(shard);
+    vc_shard_free(shard, leg);
+    vc_shard_destroy(shard);
+    close(event_fd);
+}
+
 int main(void)
 {
     model_8k = vc_test_model(8000);
@@ -189,6 +268,8 @@ int main(void)
     VC_RUN(two_legs_talk)
     VC_RUN(refusals)
     VC_RUN(unread_events_are_counted_not_piled_up)
+    VC_RUN(lost_events_are_told_of_when_nothing_else_happens)
+    VC_RUN(commands_are_obeyed_when_ticks_are_always_late)
     vc_silero_model_destroy(model_8k);
     vc_silero_model_destroy(model_16k);
     printf("%d checks, %d failures\n", vc_test_checks, vc_test_failures);
