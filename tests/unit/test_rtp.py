@@ -32,6 +32,21 @@ def packets(draw: st.DrawFn) -> RtpPacket:
     )
 
 
+def test_a_refused_second_init_leaves_the_packet_whole() -> None:
+    packet = RtpPacket(b"x", extension_profile=1, extension=b"abcd" * 1000)
+    before = bytes(packet)
+    with pytest.raises(ConfigError, match="multiple of 4"):
+        packet.__init__(b"y", extension_profile=1, extension=b"abc")  # type: ignore[misc]
+    assert packet.extension == b"abcd" * 1000
+    assert bytes(packet) == before
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 1e300, -1, 1.5, "x", None])
+def test_a_number_out_of_range_is_a_config_error(value: object) -> None:
+    with pytest.raises(ConfigError, match="ssrc"):
+        RtpPacket(ssrc=value)  # type: ignore[arg-type]
+
+
 @given(packets())
 def test_build_then_parse_gives_the_same_packet(packet: RtpPacket) -> None:
     again = RtpPacket.parse(bytes(packet))

@@ -32,7 +32,7 @@ cdef inline unsigned long in_range(object value, unsigned long highest, str name
         number = int(value)
         if number == value and 0 <= number <= highest:
             return number
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     raise ConfigError(f"{name} is {value!r}; use an integer from 0 to {highest}")
 
@@ -83,18 +83,20 @@ cdef class RtpPacket:
         cdef int i
         for i in range(packet.csrc_count):
             packet.csrc[i] = <unsigned int>in_range(sources[i], 0xffffffff, "csrc")
-        self.extension = copy_of(extension, "extension")
+        cdef bytes data = copy_of(extension, "extension"), body = copy_of(payload, "payload")
         if extension_profile is not None:
             packet.extension_profile = <unsigned short>in_range(
                 extension_profile, 0xffff, "extension_profile")
             packet.has_extension = 1
-            if len(self.extension) % 4 or len(self.extension) > 4 * 0xffff:
+            if len(data) % 4 or len(data) > 4 * 0xffff:
                 raise ConfigError(
-                    f"an extension of {len(self.extension)} bytes; "
+                    f"an extension of {len(data)} bytes; "
                     "use a multiple of 4, at most 262140")
-        elif self.extension:
+        elif data:
             raise ConfigError("extension data needs an extension_profile")
-        self.payload = copy_of(payload, "payload")
+        # Nothing above may fail behind this: the C view points into what is replaced.
+        self.extension = data
+        self.payload = body
         self._point()
 
     cdef void _point(self):
