@@ -4,7 +4,9 @@ themselves are the clock: the test blocks the event loop by reading them."""
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import resource
 import socket
 import sys
 import threading
@@ -230,6 +232,37 @@ def test_a_call_opened_during_the_exit_is_closed_too():
         assert [type(event) async for event in late] == [CallClosed]
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_when_descriptors_run_out_the_reason_is_told_and_none_leaks():
+    """Every number of free descriptors that is too few for an engine, one after the other."""
+
+    async def start_and_stop() -> None:
+        async with Engine():
+            pass
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(start_and_stop())  # loads the models
+        with open(os.devnull) as lowest_free:
+            free = lowest_free.fileno()
+        before = os.listdir("/proc/self/fd")
+        refused: list[SystemCallError] = []
+        for more in range(8):
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, hard))
+                loop.run_until_complete(start_and_stop())
+            except SystemCallError as error:
+                refused.append(error)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            assert len(os.listdir("/proc/self/fd")) == len(before)
+        assert {error.errno for error in refused} == {errno.EMFILE}
+        assert all(os.strerror(errno.EMFILE) in str(error) for error in refused)
+        assert 4 <= len(refused) < 8  # the eventfd, the epoll set, the timer and the mailbox
+    finally:
+        loop.close()
 
 
 def test_refusals_name_the_remedy():

@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint64_t
 from voicecore.media._call cimport NativeCall, fill_config, make_event
 from voicecore.media._common cimport check
 from voicecore.media._silero cimport SileroModel
-from voicecore.media.c_base cimport VC_FULL, VC_OK, vc_allocator, vc_status
+from voicecore.media.c_base cimport VC_E_SYSTEM, VC_FULL, VC_OK, vc_allocator, vc_status
 from voicecore.media.c_engine cimport *
 from voicecore.media.c_silero cimport vc_silero_model
 
@@ -75,6 +75,14 @@ STAT_NAMES = (
 )
 
 
+cdef int check_system(vc_status status, str what) except -1:
+    """As check; a refused system call tells why. errno must still be that call's."""
+    cdef int code = errno
+    if status == VC_E_SYSTEM:
+        raise SystemCallError(code, f"{what}: {os.strerror(code)}")
+    return check(status, what)
+
+
 cdef class NativeLeg(NativeCall):
     """A call with its socket on a shard."""
 
@@ -114,15 +122,15 @@ cdef class NativeEngine:
         self.model_16k = silero_model(16000, level)
         self.event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
         if self.event_fd < 0:
-            raise SystemCallError(errno, f"eventfd: {os.strerror(errno)}")
+            check_system(VC_E_SYSTEM, "cannot create the engine's eventfd")
         config.model_8k = self.model_8k.handle
         config.model_16k = self.model_16k.handle
         config.max_calls = max_calls
         config.event_fd = self.event_fd
         for i in range(shards):
-            check(vc_shard_create(&self.shards[i], &config), "cannot create a shard")
+            check_system(vc_shard_create(&self.shards[i], &config), "cannot create a shard")
             self.shard_count = i + 1
-            check(vc_shard_start(self.shards[i]), "cannot start a shard's thread")
+            check_system(vc_shard_start(self.shards[i]), "cannot start a shard's thread")
 
     def __dealloc__(self):
         self._free()
