@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from voicecore.errors import (
     RateError,
     StateError,
 )
+from voicecore.media import _call
 from voicecore.media.call import Call
 from voicecore.media.config import CallConfig
 from voicecore.media.events import (
@@ -332,6 +334,50 @@ def test_play_all_waits_for_room_and_stops_at_a_flush():
         assert call.play_position == call.queue_position < 120_000
 
     asyncio.run(scenario())
+
+
+def test_a_read_without_memory_leaves_the_call_usable(monkeypatch):
+    engine, agent, _ = pair()
+    engine.advance(100)
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_call, "np", SimpleNamespace(empty=refuse, int16=np.int16))
+        with pytest.raises(MemoryError):
+            agent.read_audio()
+    assert len(agent.read_audio()[0]) > 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"local": "127.0.0.1"},
+        {"local": None},
+        {"local": ("127.0.0.1", "5000")},
+        {"local": (b"127.0.0.1", 5000)},
+        {"remote": ("127.0.0.1", 2**40)},
+        {"remote": ("127.0.0.1", -1)},
+    ],
+)
+def test_an_address_is_text_and_a_port(wrong: dict[str, object]):
+    with pytest.raises(ConfigError, match=r"numeric IP address and a port"):
+        CallConfig(**wrong)
+
+
+def test_a_payload_type_has_one_meaning():
+    """A call whose audio looks like key presses or comfort noise would be deaf."""
+    with pytest.raises(ConfigError, match="DTMF"):
+        CallConfig(codec="l16", dtmf_payload_type=96)
+    with pytest.raises(ConfigError, match="comfort noise"):
+        CallConfig(payload_type=13)
+
+
+def test_a_pushed_call_says_that_it_cannot_send_key_presses():
+    call = VirtualEngine().open(CallConfig(media="push"))
+    with pytest.raises(StateError, match="no RTP"):
+        call.send_dtmf("1")
 
 
 def test_bad_input_names_the_remedy():

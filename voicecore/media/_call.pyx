@@ -182,6 +182,10 @@ cdef class NativeCall:
             raise ConfigError(f"{digit!r} is no DTMF digit; use 0-9, *, # or A-D")
         if not 40 <= duration_ms <= 1000:
             raise ConfigError(f"duration_ms is {duration_ms}; it must be 40 to 1000")
+        if self.config.media == "push":
+            raise StateError(
+                "this call sends no RTP that could carry key presses; use the carrier's own message"
+            )
         cdef int status = vc_call_send_dtmf(self.enter(), <char>ord(digit), duration_ms)
         self.leave()
         check(status, f"cannot send {digit!r} as DTMF (use 0-9, *, # or A-D)")
@@ -213,15 +217,17 @@ cdef class NativeCall:
         cdef size_t n = vc_call_sent_readable(call) if sent else vc_call_readable(call)
         cdef int64_t first = -1
         cdef int16_t[::1] view
-        cdef int status = 0
+        # Allocated outside, where an exception or another thread cannot find the call claimed.
+        self.leave()
         samples = np.empty(n, dtype=np.int16)
         if n > 0:
             view = samples
+            call = self.enter()
             if sent:
-                status = vc_call_read_sent(call, &view[0], &n, &first)
+                vc_call_read_sent(call, &view[0], &n, &first)
             else:
-                status = vc_call_read(call, &view[0], &n, &first)
-        self.leave()
+                vc_call_read(call, &view[0], &n, &first)
+            self.leave()
         return samples[:n], first
 
     def read_audio(self):

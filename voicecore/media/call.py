@@ -120,7 +120,7 @@ class Call:
 
     @property
     def received_start_ns(self) -> int:
-        """When received sample 0 arrived, by the packets that were least late; 0 if none has come."""
+        """When received sample 0 arrived, by the least late packets; 0 if none has come."""
         return self._native.received_start_ns
 
     # -- the agent's audio --

@@ -97,8 +97,24 @@ class CallConfig:
             _within("rtp_timeout_ms", self.rtp_timeout_ms, 100, 600_000)
         if self.payload_type is not None:
             _within("payload_type", self.payload_type, 0, 127)
-            if self.payload_type == self.dtmf_payload_type:
-                raise ConfigError(f"payload_type {self.payload_type} is the DTMF payload type too")
+            if self.payload_type == 13:
+                raise ConfigError("payload_type 13 is comfort noise (RFC 3389); use 96 to 127")
+        if self.wire_payload_type == self.dtmf_payload_type:
+            raise ConfigError(
+                f"payload type {self.dtmf_payload_type} would be audio and DTMF; "
+                "set payload_type or dtmf_payload_type to another one"
+            )
+        for name in ("local", "remote"):
+            address = getattr(self, name)
+            if name == "remote" and address is None:
+                continue
+            match address:
+                case (str(), int(port)) if 0 <= port <= 65535:
+                    continue
+            raise ConfigError(
+                f"{name} is {address!r}; it must be a numeric IP address and a port, such as "
+                '("127.0.0.1", 4000)'
+            )
         for name, bits in (("ssrc", 32), ("first_sequence", 16), ("first_timestamp", 32)):
             value = getattr(self, name)
             if value is not None:
