@@ -101,6 +101,23 @@ def test_first_sentence_is_spoken_before_the_text_is_complete() -> None:
     play(scene)
 
 
+def test_a_voice_closed_while_a_piece_waits_fails_its_context() -> None:
+    async def scene(voice: ScriptedVoice) -> None:
+        voice.hold = True
+        first, second = await voice.open(), await voice.open()
+        first.append("Good evening. ")
+        assert await asyncio.to_thread(voice.started.wait, 20)
+        second.append("One moment please. ")
+        second.end()
+        await asyncio.sleep(0)  # its piece waits for the only thread
+        voice.close()
+        with pytest.raises(ProviderError, match="closed"):
+            await asyncio.wait_for(collect(second), 10)
+        await first.cancel()
+
+    play(scene)
+
+
 def test_flush_speaks_what_is_there() -> None:
     async def scene(voice: ScriptedVoice) -> None:
         context = await voice.open()

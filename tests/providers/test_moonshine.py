@@ -328,6 +328,24 @@ def test_closed_provider_fails_its_streams() -> None:
     play(scene)
 
 
+def test_a_provider_closed_while_a_decode_waits_fails_its_stream() -> None:
+    async def scene(model: ScriptedModel, stt: MoonshineStt) -> None:
+        model.hold = True
+        first, second = await stt.open(RATE), await stt.open(RATE)
+        first.push(talk(1.0), 0)
+        first.finalize()
+        await model.wait_started()
+        second.push(talk(1.0), 0)
+        second.finalize()
+        await asyncio.sleep(0)  # its decode waits for the only thread
+        stt.close()
+        with pytest.raises(ProviderError, match="closed"):
+            await asyncio.wait_for(until_final(second), 10)
+        await asyncio.gather(first.aclose(), second.aclose())
+
+    play(scene)
+
+
 def test_wrong_input_says_what_is_wrong() -> None:
     async def scene(model: ScriptedModel, stt: MoonshineStt) -> None:
         with pytest.raises(RateError, match="24000"):

@@ -21,6 +21,7 @@ __all__ = ["PriorityWorker"]
 T = TypeVar("T")
 
 _URGENT, _NORMAL = 0, 1
+_CLOSED = "the provider was closed; make a new one"
 
 
 class PriorityWorker:
@@ -51,7 +52,7 @@ class PriorityWorker:
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
-                raise ClosedError("the provider was closed; make a new one")
+                raise ClosedError(_CLOSED)
             heapq.heappush(
                 self._heap, (_URGENT if urgent else _NORMAL, next(self._age), future, job)
             )
@@ -64,13 +65,16 @@ class PriorityWorker:
         return self._urgent > 0
 
     def close(self) -> None:
-        """Drop what waits and let the threads end; idempotent."""
+        """Let the threads end; what waits fails with :class:`ClosedError`. Idempotent."""
         with self._lock:
             self._closed = True
             waiting, self._heap = self._heap, []
             self._urgent = 0
         for _, _, future, _ in waiting:
-            future.cancel()
+            # Not cancelled: a task that awaits the future would take that for its own cancellation
+            # and end without telling its reader.
+            if future.set_running_or_notify_cancel():
+                future.set_exception(ClosedError(_CLOSED))
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _run_next(self) -> None:

@@ -196,9 +196,7 @@ class _SmolStream(LlmStream):
             self._ready.clear()
             if not self._job.done() and not self._deltas:
                 await self._ready.wait()
-        error = self._error or (None if self._job.cancelled() else self._job.exception())
-        if self._job.cancelled():
-            raise ProviderError(f"{SmolLm2.name}: closed in the middle of an answer")
+        error = self._error or self._job.exception()
         if error is not None:
             raise ProviderError(f"{SmolLm2.name}: {error}") from error
 
