@@ -12,8 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from voicecore.cli import demo
+from voicecore.cli.conversation import Conversation
 from voicecore.errors import ConfigError, StateError
 from voicecore.media.events import SpeechStarted
+from voicecore.providers.llm.booking import BookingState
 from voicecore.report.journal import Journal
 from voicecore.report.model import (
     CallReport,
@@ -177,3 +180,23 @@ def test_mouth_to_ear_is_hops_plus_unattributed() -> None:
     assert report.turns[0].mouth_to_ear_ms == 310.0
     assert report.median_mouth_to_ear_ms == 310.0
     assert report.hop_names == ["endpointing", "tts"]
+
+
+def test_the_terminal_shows_paths_and_transcripts_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Square brackets are rich's markup: "[/b]" alone would be an error, "[b]" would vanish.
+    hops = (Hop("endpointing", 200.0, 0.0),)
+    report = CallReport("a call", turns=[TurnLatency(1, 0.0, "[b] and [/b]", hops, 5.0, 205.0)])
+    path = tmp_path / "calls [b] of [/b]" / ("x" * 90) / "call.wav"
+
+    async def held(options: demo.DemoOptions, console: object) -> demo.DemoResult:
+        talk = Conversation(Journal(), Recording(8000))
+        return demo.DemoResult(talk, report, BookingState(), True, {"call.wav": path})
+
+    monkeypatch.setattr(demo, "hold_demo", held)
+    monkeypatch.setenv("COLUMNS", "100")
+    assert demo.run_demo(demo.DemoOptions()) == 1  # nobody said a word
+    shown = capsys.readouterr().out
+    assert f"call.wav    {path}\n" in shown
+    assert "[b] and [/b]" in shown

@@ -123,7 +123,8 @@ def run_demo(options: DemoOptions) -> int:
         print_report(result.report, console)
         console.print()
     for name, path in result.files.items():
-        console.print(f"{name:<11} {path}", highlight=False)
+        # A path is no markup, and one that is longer than the line must still be copied whole.
+        console.print(f"{name:<11} {path}", markup=False, highlight=False, soft_wrap=True)
     if not result.reached_end:
         console.print(_why_not(result), style="bold red")
     return 0 if result.reached_end else 1

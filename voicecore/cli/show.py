@@ -178,7 +178,7 @@ def _waterfalls(report: CallReport, width: int) -> Group:
         measured = "-" if turn.measured_ms is None else f"{turn.measured_ms:.0f}"
         table.add_row(
             str(turn.number),
-            turn.caller_text or turn.note,
+            Text(turn.caller_text or turn.note),
             _bar(turn, styles, end_ms, bar_width),
             f"[bold]{turn.mouth_to_ear_ms:.0f}[/bold]",
             measured,
