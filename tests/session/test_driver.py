@@ -533,6 +533,17 @@ def test_a_gate_quicker_than_the_report_of_speech_is_refused():
     run_virtual(main())
 
 
+@pytest.mark.parametrize("config", [{}, {"speaking": {}}, SpeakSettings()])
+def test_settings_that_are_no_session_config_are_refused(config):
+    async def main():
+        call = FakeCall(asyncio.get_running_loop().now_ns)
+        with pytest.raises(ConfigError, match="give a SessionConfig"):
+            Session(call, stt=FakeStt(), llm=FakeLlm(), tts=FakeTts(), config=config)
+        call.hang_up()
+
+    run_virtual(main())
+
+
 def test_a_wrong_rate_is_refused_with_what_to_do():
     async def main():
         call = FakeCall(asyncio.get_running_loop().now_ns)

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from voicecore.errors import ConfigError, RateError
 from voicecore.providers.base import Message, WordTime
-from voicecore.session import BACKCHANNELS, HeardText, ListenSettings, SessionConfig, SpeakSettings
+from voicecore.session import (
+    BACKCHANNELS,
+    HeardText,
+    ListenSettings,
+    SessionConfig,
+    SpeakSettings,
+    ThinkSettings,
+)
 from voicecore.session.audio import AudioRing, LeadIn, last_audible
 from voicecore.session.backchannel import Backchannels
 from voicecore.session.history import History
@@ -233,3 +240,27 @@ def test_history_joins_neighbours_and_forgets_what_was_withdrawn():
 def test_settings_outside_their_range_are_refused(make):
     with pytest.raises(ConfigError):
         make()
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "value", "message"),
+    [
+        (ListenSettings, "turn_wait_ms", "1200", "a whole number 200 to 10000"),
+        (ListenSettings, "turn_wait_ms", 1200.5, "a whole number 200 to 10000"),
+        (ListenSettings, "turn_wait_ms", None, "a whole number 200 to 10000"),
+        (ListenSettings, "turn_threshold", "0.5", "0.0 to 1.0"),
+        (ThinkSettings, "max_failures", True, "a whole number 1 to 20"),
+        (ThinkSettings, "system_prompt", None, "text"),
+        (SpeakSettings, "greeting", 3, "text"),
+        (SpeakSettings, "farewell", None, "text"),
+        (SpeakSettings, "half_duplex", "no", "True or False"),
+    ],
+)
+def test_a_setting_of_the_wrong_type_is_refused_with_what_it_must_be(group, name, value, message):
+    with pytest.raises(ConfigError, match=f"^{name} is {value!r}; it must be {message}$"):
+        group(**{name: value})
+
+
+def test_numbers_of_numpy_are_numbers():
+    listening = ListenSettings(turn_wait_ms=np.int64(500), turn_threshold=np.float32(0.25))
+    assert (listening.turn_wait_ms, listening.turn_threshold) == (500, 0.25)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 
 from voicecore.errors import ConfigError
 
@@ -90,6 +91,7 @@ class ThinkSettings:
 
     def __post_init__(self) -> None:
         """Check every range."""
+        _text("system_prompt", self.system_prompt)
         _within("reply_timeout_ms", self.reply_timeout_ms, 500, 120_000)
         _within("max_failures", self.max_failures, 1, 20)
 
@@ -126,11 +128,15 @@ class SpeakSettings:
 
     def __post_init__(self) -> None:
         """Check every range."""
+        _switch("agent_first", self.agent_first)
+        _switch("half_duplex", self.half_duplex)
         _within("confirm_words", self.confirm_words, 1, 10)
         _within("confirm_ms", self.confirm_ms, 100, 5000)
         _within("backchannel_max_ms", self.backchannel_max_ms, 100, 5000)
         _within("hang_up_delay_ms", self.hang_up_delay_ms, 0, 5000)
+        _text("greeting", self.greeting)
         for name in ("apology", "silence_line", "farewell"):
+            _text(name, getattr(self, name))
             if not getattr(self, name).strip():
                 raise ConfigError(f"{name} is empty; give a line that the agent can say")
         if not isinstance(self.backchannels, frozenset):
@@ -161,6 +167,18 @@ class SessionConfig:
                 raise ConfigError(f"{name} must be a {kind.__name__}")
 
 
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ConfigError(f"{name} is {value}; it must be {low} to {high}")
+def _within(name: str, value: object, low: float, high: float) -> None:
+    kind = Integral if isinstance(low, int) else Real
+    if isinstance(value, bool) or not isinstance(value, kind) or not low <= float(value) <= high:
+        whole = "a whole number " if kind is Integral else ""
+        raise ConfigError(f"{name} is {value!r}; it must be {whole}{low} to {high}")
+
+
+def _text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise ConfigError(f"{name} is {value!r}; it must be text")
+
+
+def _switch(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} is {value!r}; it must be True or False")

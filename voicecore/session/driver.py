@@ -68,7 +68,8 @@ class Session:
 
     Raises:
         RateError: the TTS speaks at another rate than the call plays.
-        ConfigError: the call's barge-in gate is quicker than its report of speech.
+        ConfigError: the call's barge-in gate is quicker than its report of speech, or ``config`` is
+            no SessionConfig.
 
     Example::
 
@@ -102,7 +103,9 @@ class Session:
                 f"barge_in_min_speech_ms is {media.barge_in_min_speech_ms}, less than min_speech_ms"
                 f" ({media.min_speech_ms}): it would fire for sounds whose end is not reported"
             )
-        self.config = config or SessionConfig()
+        self.config = SessionConfig() if config is None else config
+        if not isinstance(self.config, SessionConfig):
+            raise ConfigError(f"config is a {type(config).__name__}; give a SessionConfig")
         self._call = call
         self._stt, self._llm, self._tts, self._turn = stt, llm, tts, turn
         self._observer = observer
