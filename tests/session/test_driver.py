@@ -488,6 +488,27 @@ def test_an_observer_that_raises_does_not_stop_the_call():
     assert run_virtual(main()).history[0].text == "Hi."
 
 
+def test_a_defect_of_ours_is_logged_without_a_word_of_what_was_said(play, caplog):
+    said, key = "The name is Baker", "sk-1234"
+
+    async def defect():
+        try:
+            raise ProviderError(key)
+        except ProviderError as error:
+            raise ValueError(said) from error
+
+    async def scene(stage):
+        await asyncio.sleep(0.1)
+        stage.session._owner.spawn(defect(), "session-defect")
+        await asyncio.sleep(0.1)
+
+    play(scene)
+    assert "task session-defect failed: ValueError\n" in caplog.text
+    assert ", in defect\n" in caplog.text  # where it was raised
+    assert said not in caplog.text
+    assert key not in caplog.text
+
+
 @pytest.mark.parametrize("state", ["listening", "thinking", "speaking", "interrupted"])
 @pytest.mark.parametrize("who", ["caller", "session", "cancelled"])
 def test_the_call_may_end_in_every_state(make_stage, state, who):

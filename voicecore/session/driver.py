@@ -39,7 +39,7 @@ from voicecore.session.config import SessionConfig
 from voicecore.session.ears import Ears
 from voicecore.session.history import History
 from voicecore.session.machine import SessionMachine
-from voicecore.session.owner import LoopScheduler, Scheduler, TaskOwner, TimerHandle
+from voicecore.session.owner import LoopScheduler, Scheduler, TaskOwner, TimerHandle, for_the_log
 from voicecore.session.records import ProviderFailure, TurnRecord
 from voicecore.session.reply import Reply
 from voicecore.session.turnbook import TurnBook
@@ -386,7 +386,7 @@ class Session:
 
     def _task_failed(self, name: str, error: BaseException) -> None:
         # Providers' errors are handled in the tasks; what comes here is a defect of ours.
-        _log.error("task %s failed", name, exc_info=error)
+        _log.error("task %s failed: %s", name, for_the_log(error))
 
     def _report(self, report: ev.SessionReport | CallEvent) -> None:
         if self._observer is None:

@@ -8,10 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-__all__ = ["LoopScheduler", "Scheduler", "TaskOwner", "TimerHandle"]
+__all__ = ["LoopScheduler", "Scheduler", "TaskOwner", "TimerHandle", "for_the_log"]
+
+
+def for_the_log(error: BaseException) -> str:
+    """The kind of an error and where it was raised.
+
+    Without any message, its own or that of an error behind it: those may hold what was said, or a
+    provider's key.
+    """
+    return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}"
 
 
 class TimerHandle(Protocol):
