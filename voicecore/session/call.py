@@ -15,7 +15,7 @@ __all__ = ["SessionCall"]
 
 
 class SessionCall(Protocol):
-    """The part of the Call API (docs/engine-api.md) that a session uses."""
+    """The part of the Call API (docs/engine.md) that a session uses."""
 
     @property
     def config(self) -> CallConfig:
