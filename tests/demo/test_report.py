@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
 import wave
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from voicecore.cli import demo
+from voicecore.cli import conversation, demo
 from voicecore.cli.conversation import Conversation
+from voicecore.cli.show import print_report
 from voicecore.errors import ConfigError, StateError
 from voicecore.media.events import SpeechStarted
 from voicecore.providers.llm.booking import BookingState
@@ -31,6 +35,7 @@ from voicecore.report.model import (
 )
 from voicecore.report.page import render_page
 from voicecore.report.recording import Recording
+from voicecore.testing.network import Impairment
 
 ORIGIN_NS = 5_000_000_000
 
@@ -51,6 +56,23 @@ def test_recording_puts_both_directions_on_the_wire_timeline(tmp_path: Path) -> 
     assert recording.origin_ns == ORIGIN_NS
     assert recording.length_ms == 60.0
     assert len(data) == 44 + pcm.nbytes  # the page's script relies on a 44-byte header
+
+
+def test_a_narrow_terminal_still_shows_every_hop_and_price_unit(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = ("endpointing", "turn detection", "transcription", "llm first token", "first clause")
+    hops = tuple(Hop(name, 100.0, 100.0 * i) for i, name in enumerate(names))
+    line = CostLine("llm a/b", "596 input tokens (estimated)", "0.4 usd_per_1m_input_tokens", 0.1)
+    report = CallReport(
+        "a call",
+        turns=[TurnLatency(1, 0.0, "hello", hops, 5.0, 505.0)],
+        costs=[CostTable("cost", (line,), 0.1, 0.1)],
+    )
+    print_report(report, Console(width=60))
+    shown = capsys.readouterr().out
+    table = shown[shown.index("measured\u00a0in\u00a0call.wav") :]
+    assert "…" not in table
 
 
 def test_recording_gives_back_any_stretch_received() -> None:
@@ -200,3 +222,16 @@ def test_the_terminal_shows_paths_and_transcripts_as_they_are(
     shown = capsys.readouterr().out
     assert f"call.wav    {path}\n" in shown
     assert "[b] and [/b]" in shown
+
+
+@pytest.mark.parametrize(
+    ("impairment", "hint"),
+    [(Impairment(), "s; is the loopback"), (Impairment(100.0), "lose 100 % of the packets: give")],
+)
+def test_a_call_without_audio_names_the_likely_cause(
+    impairment: Impairment, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "_CONNECT_S", 0.0)
+    leg = SimpleNamespace(received_start_ns=0, local_address=("127.0.0.1", 4000))
+    with pytest.raises(StateError, match=hint):
+        asyncio.run(conversation._connected(leg, leg, impairment))  # type: ignore[arg-type]

@@ -169,7 +169,7 @@ async def hold_conversation(
             if not agent_leg.is_closed:
                 talk.stats["agent's leg"] = agent_leg.stats()
 
-        await _connected(agent_leg, caller_leg)
+        await _connected(agent_leg, caller_leg, impairment)
         started_ns = time.monotonic_ns()
         pump = asyncio.create_task(_pump(collect, tick, started_ns), name="voicecore-demo-pump")
         try:
@@ -190,14 +190,20 @@ async def hold_conversation(
     return talk
 
 
-async def _connected(agent_leg: Call, caller_leg: Call) -> None:
+async def _connected(agent_leg: Call, caller_leg: Call, impairment: Impairment) -> None:
     """Until both hear each other, so that no first word is lost."""
     deadline_ns = time.monotonic_ns() + int(_CONNECT_S * 1e9)
     while not (agent_leg.received_start_ns and caller_leg.received_start_ns):
         if time.monotonic_ns() > deadline_ns:
+            cause = "is the loopback interface up? (ip link set lo up)"
+            if not impairment.is_none:
+                cause = (
+                    f"the network was asked to lose {impairment.loss_percent:g} % of the packets:"
+                    f" give less --loss; or {cause}"
+                )
             raise StateError(
                 f"no audio came through on {agent_leg.local_address[0]} within {_CONNECT_S:.0f} s;"
-                " is the loopback interface up? (ip link set lo up)"
+                f" {cause}"
             )
         await asyncio.sleep(0.01)
 

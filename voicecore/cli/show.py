@@ -189,9 +189,9 @@ def _waterfalls(report: CallReport, width: int) -> Group:
 def _hop_table(report: CallReport) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("turn", justify="right")
-    for name in report.hop_names:
-        table.add_column(name, justify="right")
-    table.add_column("unattributed", justify="right")
+    for name in report.hop_names:  # folded where the line is short: a name cut off says nothing
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_column("unattributed", justify="right", overflow="fold")
     table.add_column("mouth to ear", justify="right", style="bold")
     for turn in report.turns:
         lengths = {hop.name: hop.length_ms for hop in turn.hops}
@@ -244,7 +244,7 @@ def print_report(report: CallReport, console: Console) -> None:
         table = Table(box=None, pad_edge=False, header_style="dim")
         table.add_column("what")
         table.add_column("used")
-        table.add_column("price")
+        table.add_column("price", overflow="fold")
         table.add_column("USD", justify="right")
         for line in cost.lines:
             table.add_row(line.item, line.quantity, line.unit_price, f"{line.usd:.6f}")
