@@ -61,6 +61,12 @@ typedef enum vc_status {
     VC_E_STATE = -10, /* the call is not allowed in the present state */
 } vc_status;
 
+/* In two steps: a week of samples times 10^9 does not fit in 64 bits. */
+static inline int64_t vc_samples_to_ns(int64_t samples, int rate_hz)
+{
+    return samples / rate_hz * VC_NS_PER_S + samples % rate_hz * VC_NS_PER_S / rate_hz;
+}
+
 /* A short English phrase for a status; never NULL. */
 const char *vc_status_str(vc_status status);
 

@@ -46,6 +46,7 @@ struct vc_call {
     vc_ring *unjudged; /* samples behind the window that is being filled */
     arrival arrivals[ARRIVALS];
     uint32_t arrival_count;
+    int64_t first_arrival_ns; /* of received sample 0 */
     int64_t last_packet_ns, started_ns;
     int timed_out;
     vc_dtmf_receiver dtmf_in;
@@ -294,7 +295,7 @@ void vc_call_post(vc_call *call, vc_event_kind kind, int64_t now_ns)
 
 static int64_t samples_to_ns(const vc_call *call, int64_t samples)
 {
-    return samples * VC_NS_PER_S / call->config.rate_hz;
+    return vc_samples_to_ns(samples, call->config.rate_hz);
 }
 
 /* When a received sample arrived: its packet's arrival plus its offset in the packet. */
@@ -373,10 +374,10 @@ static void accept(vc_call *call, const int16_t *samples, size_t n, int64_t arri
                    int64_t now_ns)
 {
     if (n == 0) return;
-    /* The fastest packet says best when sample 0 was on the wire; pushed audio has no pace. */
-    int64_t start_ns = arrival_ns - samples_to_ns(call, call->receive_end);
-    if (call->receive_end == 0 || (!call->pushed && start_ns < vc_call_received_start_ns(call)))
-        atomic_store_explicit(&call->received_start_ns, start_ns, memory_order_relaxed);
+    if (call->receive_end == 0) {
+        call->first_arrival_ns = arrival_ns;
+        atomic_store_explicit(&call->received_start_ns, arrival_ns, memory_order_relaxed);
+    }
     call->arrivals[call->arrival_count++ % ARRIVALS] = (arrival){call->receive_end, arrival_ns};
     queue_blocks(call, call->received, call->receive_end, samples, n,
                  VC_STAT_UNREAD_DROPPED_SAMPLES);
@@ -399,6 +400,16 @@ static void accept(vc_call *call, const int16_t *samples, size_t n, int64_t arri
     }
 }
 
+/* The fastest packet says best when sample 0 was on the wire; pushed audio has no pace. */
+static void correct_start(vc_call *call, int64_t arrival_ns)
+{
+    int64_t start_ns = arrival_ns - samples_to_ns(call, call->receive_end);
+    /* Earlier than this it was not: then the sender's timestamps have jumped ahead. */
+    int64_t earliest_ns = call->first_arrival_ns - call->config.max_jitter_ms * VC_NS_PER_MS;
+    if (start_ns < earliest_ns || start_ns >= vc_call_received_start_ns(call)) return;
+    atomic_store_explicit(&call->received_start_ns, start_ns, memory_order_relaxed);
+}
+
 static void drain_jitter(vc_call *call, int64_t now_ns)
 {
     int16_t samples[READ_SAMPLES];
@@ -407,6 +418,8 @@ static void drain_jitter(vc_call *call, int64_t now_ns)
         size_t n = READ_SAMPLES;
         vc_status status = vc_jitter_read(call->jitter, now_ns, samples, &n, &info);
         if (status < 0 || n == 0) return;
+        if (call->receive_end > 0 && info.kind == VC_FRAME_DECODED)
+            correct_start(call, info.arrival_ns);
         accept(call, samples, n, info.arrival_ns, now_ns);
     }
 }

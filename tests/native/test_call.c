@@ -127,6 +127,28 @@ VC_TEST(the_least_late_packet_says_when_the_call_began)
     vc_call_destroy(call);
 }
 
+VC_TEST(timestamps_that_jump_ahead_do_not_move_when_the_call_began)
+{
+    vc_call_config config = settings();
+    vc_call *call = create(&config);
+    (void)receive(call, 2, 100 * MS);
+    uint8_t bytes[VC_CALL_MAX_PACKET_BYTES];
+    size_t n = ramp_packet(3, bytes);
+    bytes[6] = (uint8_t)(bytes[6] + 0x40); /* 16384 samples, two seconds */
+    VC_CHECK_OK(vc_call_receive(call, bytes, n, 120 * MS));
+    VC_CHECK_EQ(stat(call, VC_STAT_RECEIVED_SAMPLES), 2 * 160 + 16384);
+    VC_CHECK_EQ(vc_call_received_start_ns(call), 100 * MS);
+    vc_call_destroy(call);
+}
+
+VC_TEST(a_month_of_samples_has_its_time)
+{
+    int64_t month_s = 31LL * 86400;
+    VC_CHECK_EQ(vc_samples_to_ns(month_s * 16000 + 8, 16000), month_s * VC_NS_PER_S + 500000);
+    VC_CHECK_EQ(vc_samples_to_ns(-(month_s * 16000 + 8), 16000), -month_s * VC_NS_PER_S - 500000);
+    VC_CHECK_EQ(vc_samples_to_ns(1, 48000), 20833);
+}
+
 VC_TEST(a_lost_packet_is_concealed_when_it_is_due)
 {
     vc_call_config config = settings();
@@ -401,6 +423,8 @@ int main(void)
     model = vc_test_model(8000);
     VC_RUN(in_order_audio_is_readable_at_once)
     VC_RUN(the_least_late_packet_says_when_the_call_began)
+    VC_RUN(timestamps_that_jump_ahead_do_not_move_when_the_call_began)
+    VC_RUN(a_month_of_samples_has_its_time)
     VC_RUN(a_lost_packet_is_concealed_when_it_is_due)
     VC_RUN(what_is_not_audio_is_counted)
     VC_RUN(sends_a_packet_every_tick)
