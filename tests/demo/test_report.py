@@ -16,10 +16,13 @@ import pytest
 from rich.console import Console
 
 from voicecore.cli import conversation, demo
+from voicecore.cli.account import meter_call
 from voicecore.cli.conversation import Conversation
 from voicecore.cli.show import print_report
+from voicecore.cost import PriceBook
 from voicecore.errors import ConfigError, StateError
 from voicecore.media.events import SpeechStarted
+from voicecore.providers.base import LlmUsage, SttUsage, TtsUsage
 from voicecore.providers.llm.booking import BookingState
 from voicecore.report.journal import Journal
 from voicecore.report.model import (
@@ -235,3 +238,17 @@ def test_a_call_without_audio_names_the_likely_cause(
     leg = SimpleNamespace(received_start_ns=0, local_address=("127.0.0.1", 4000))
     with pytest.raises(StateError, match=hint):
         asyncio.run(conversation._connected(leg, leg, impairment))  # type: ignore[arg-type]
+
+
+def test_the_bill_holds_what_an_answer_without_a_turn_used() -> None:
+    talk = Conversation(Journal(), Recording(8000), call_ms=61_000.0)
+    talk.usage = (SttUsage(1500.0), LlmUsage(40, 7, estimated=True), TtsUsage(30, 900.0))
+    names = {kind: SimpleNamespace(name=f"embedded/{kind}") for kind in ("stt", "llm", "tts")}
+    bill = meter_call(talk, SimpleNamespace(**names)).bill(PriceBook([]))  # type: ignore[arg-type]
+    assert {line.basis: int(line.quantity) for line in bill.lines} == {
+        "audio_second": 2,
+        "input_token": 40,
+        "output_token": 7,
+        "character": 30,
+        "call_minute": 2,
+    }

@@ -254,18 +254,17 @@ def _ms_value(name: str, value: float | int) -> float | int:
 def meter_call(talk: Conversation, providers: EmbeddedProviders) -> Meter:
     """What the call used."""
     meter = Meter()
-    meter.add_stt(providers.stt.name, audio_ms=talk.stt_audio_ms, open_ms=talk.call_ms)
-    for record in talk.turns:
-        meter.add_llm(
-            providers.llm.name,
-            input_tokens=record.llm.input_tokens,
-            output_tokens=record.llm.output_tokens,
-            cached_input_tokens=record.llm.cached_input_tokens,
-            estimated=record.llm.estimated,
-        )
-        meter.add_tts(
-            providers.tts.name, characters=record.tts.characters, audio_ms=record.tts.audio_ms
-        )
+    # The session's own sums: an answer that was withdrawn at the end has no turn.
+    stt, llm, tts = talk.usage
+    meter.add_stt(providers.stt.name, audio_ms=stt.audio_ms, open_ms=talk.call_ms)
+    meter.add_llm(
+        providers.llm.name,
+        input_tokens=llm.input_tokens,
+        output_tokens=llm.output_tokens,
+        cached_input_tokens=llm.cached_input_tokens,
+        estimated=llm.estimated,
+    )
+    meter.add_tts(providers.tts.name, characters=tts.characters, audio_ms=tts.audio_ms)
     meter.add_call_leg(_LEG_NAME, talk.call_ms)
     return meter
 

@@ -20,7 +20,7 @@ from voicecore.media._g711 import G711
 from voicecore.media.config import CallConfig
 from voicecore.media.engine import Call, Engine
 from voicecore.media.events import CallEvent
-from voicecore.providers.base import Message, Stt
+from voicecore.providers.base import LlmUsage, Message, Stt, SttUsage, TtsUsage
 from voicecore.providers.embedded import EmbeddedProviders
 from voicecore.report.journal import Journal
 from voicecore.report.recording import Recording
@@ -57,7 +57,7 @@ class Conversation:
         stats: last counters, by title.
         network: the relay's counters, there and back.
         call_ms: from answer to hang-up.
-        stt_audio_ms: audio that was transcribed for the agent.
+        usage: of the agent's STT, language model and TTS, withdrawn answers too.
         agent_hung_up: the agent ended the call.
         timed_out: the call was ended because it lasted ten minutes.
     """
@@ -73,7 +73,7 @@ class Conversation:
     stats: dict[str, dict[str, float | int]] = field(default_factory=dict)
     network: tuple[RelayStats, RelayStats] | None = None
     call_ms: float = 0.0
-    stt_audio_ms: float = 0.0
+    usage: tuple[SttUsage, LlmUsage, TtsUsage] = (SttUsage(), LlmUsage(), TtsUsage())
     agent_hung_up: bool = False
     timed_out: bool = False
 
@@ -182,7 +182,7 @@ async def hold_conversation(
             talk.recording.start(caller_leg.sent_start_ns, caller_leg.received_start_ns)
             talk.call_ms = (time.monotonic_ns() - started_ns) / 1e6
         talk.turns, talk.history = session.turns, session.history
-        talk.stt_audio_ms = session.usage[0].audio_ms
+        talk.usage = session.usage
         if relay is not None:
             await asyncio.to_thread(relay.close)
             talk.network = relay.stats
