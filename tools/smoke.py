@@ -46,6 +46,17 @@ def g711() -> str:
     return need(max(errors) <= 256, f"largest error of the two laws {errors}")
 
 
+def codecs() -> str:
+    from voicecore import Decoder, Encoder
+
+    sizes = []
+    for codec, rate_hz in (("pcmu", 8000), ("pcma", 8000), ("l16", 8000), ("g722", 16000)):
+        packet = Encoder(codec, rate_hz).encode(FRAME)
+        need(len(Decoder(codec, rate_hz).decode(packet)) == 160, codec)
+        sizes.append(len(packet))
+    return need(sizes == [160, 160, 320, 80], f"bytes of 160 samples: {sizes}")
+
+
 def rtp_packet() -> str:
     from voicecore import RtpPacket
 
@@ -114,6 +125,7 @@ def price_book() -> str:
 UNITS: list[tuple[str, Callable[[], str]]] = [
     ("Resampler", resampler),
     ("G711", g711),
+    ("Encoder, Decoder", codecs),
     ("RtpPacket", rtp_packet),
     ("JitterBuffer", jitter_buffer),
     ("SileroVad", silero_vad),

@@ -12,6 +12,8 @@ from voicecore._version import __version__
 from voicecore.errors import VoicecoreError
 
 if TYPE_CHECKING:
+    from voicecore.media._codec import Decoder as Decoder
+    from voicecore.media._codec import Encoder as Encoder
     from voicecore.media._cpu import cpu_level as cpu_level
     from voicecore.media._cpu import cpu_levels as cpu_levels
     from voicecore.media._g711 import G711 as G711
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from voicecore.session import Session as Session
 
 _HOME = {
+    "Decoder": "voicecore.media._codec",
+    "Encoder": "voicecore.media._codec",
     "cpu_level": "voicecore.media._cpu",
     "cpu_levels": "voicecore.media._cpu",
     "G711": "voicecore.media._g711",

@@ -17,6 +17,8 @@ reveal_type(vc.SileroVad(16000).process(frame))
 reveal_type(vc.SileroVadBatch(16000, 4).process(np.zeros((4, 512), dtype=np.float32)))
 reveal_type(vc.G711("ulaw").encode(frame))
 reveal_type(vc.G711("ulaw").encode(b"1234"))
+reveal_type(vc.Encoder("g722", 16000).encode(frame))
+reveal_type(vc.Decoder("g722", 16000).decode(b"1234"))
 reveal_type(vc.JitterBuffer(8000).put(b"", 0))
 reveal_type(vc.cpu_level())
 
@@ -36,6 +38,8 @@ REVEALED = [
     "ndarray[",
     "bytes",
     "bytes",
+    "bytes",
+    "ndarray[",
     "Literal['ok']",
     "str",
     "int",

@@ -1,0 +1,59 @@
+from types import TracebackType
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Buffer, Self
+
+from voicecore.media._types import Samples
+
+Codec: TypeAlias = Literal["pcmu", "pcma", "l16", "g722"]
+
+class Encoder:
+    def __init__(
+        self,
+        codec: Codec,
+        rate_hz: int,
+        *,
+        bitrate: int | None = None,
+        complexity: int | None = None,
+        fec: bool = False,
+        dtx: bool = False,
+        bandwidth: str | None = None,
+        packet_loss_percent: int = 0,
+    ) -> None: ...
+    def encode(self, pcm: Samples) -> bytes: ...
+    def reset(self) -> None: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        error: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+    @property
+    def codec(self) -> Codec: ...
+    @property
+    def rate_hz(self) -> int: ...
+    @property
+    def frame_samples(self) -> int: ...
+    @property
+    def delay_samples(self) -> int: ...
+
+class Decoder:
+    def __init__(self, codec: Codec, rate_hz: int) -> None: ...
+    def decode(self, packet: Buffer) -> NDArray[np.int16]: ...
+    def reset(self) -> None: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        error: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+    @property
+    def codec(self) -> Codec: ...
+    @property
+    def rate_hz(self) -> int: ...
