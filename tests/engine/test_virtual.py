@@ -417,6 +417,24 @@ def test_bad_input_names_the_remedy():
             use()
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"min_speech_ms": 64.5},
+        {"ssrc": 1.5},
+        {"first_sequence": "7"},
+        {"fade_ms": True},
+        {"speech_threshold": "0.5"},
+        {"speech_threshold": float("nan")},
+        {"rtp_timeout_ms": False},
+        {"play_buffer_ms": None},
+    ],
+)
+def test_a_setting_of_the_wrong_kind_is_refused_by_name(setting: dict[str, object]):
+    with pytest.raises(ConfigError, match=next(iter(setting))):
+        CallConfig(**setting)  # type: ignore[arg-type]
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=10))
 def test_no_datagram_can_hurt(datagrams: list[bytes]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from voicecore.errors import ConfigError, RateError
 
@@ -93,7 +94,7 @@ class CallConfig:
             ("receive_buffer_ms", 100, 60_000),
         ):
             _within(name, getattr(self, name), low, high)
-        if self.rtp_timeout_ms != 0:
+        if self.rtp_timeout_ms != 0 or isinstance(self.rtp_timeout_ms, bool):
             _within("rtp_timeout_ms", self.rtp_timeout_ms, 100, 600_000)
         if self.payload_type is not None:
             _within("payload_type", self.payload_type, 0, 127)
@@ -129,5 +130,8 @@ class CallConfig:
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ConfigError(f"{name} is {value}; it must be {low} to {high}")
+    """Whole-number limits take whole numbers only: 64.5 ms must not become 64."""
+    kind = Integral if isinstance(low, int) else Real
+    if isinstance(value, bool) or not isinstance(value, kind) or not low <= float(value) <= high:
+        what = "a whole number from" if kind is Integral else "a number from"
+        raise ConfigError(f"{name} is {value!r}; it must be {what} {low} to {high}")
