@@ -129,7 +129,7 @@ class CallConfig:
         return {"pcmu": 0, "pcma": 8}.get(self.codec, 96)
 
 
-def _within(name: str, value: float, low: float, high: float) -> None:
+def _within(name: str, value: object, low: float, high: float) -> None:
     """Whole-number limits take whole numbers only: 64.5 ms must not become 64."""
     kind = Integral if isinstance(low, int) else Real
     if isinstance(value, bool) or not isinstance(value, kind) or not low <= float(value) <= high:
