@@ -35,6 +35,7 @@ from voicecore.report.model import (
     SpeechSegment,
     TranscriptLine,
     TurnLatency,
+    clock_text,
 )
 from voicecore.report.page import render_page
 from voicecore.report.recording import Recording
@@ -252,3 +253,11 @@ def test_the_bill_holds_what_an_answer_without_a_turn_used() -> None:
         "character": 30,
         "call_minute": 2,
     }
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [(-5.0, "0:00.0"), (59_949.0, "0:59.9"), (59_960.0, "1:00.0"), (65_000.0, "1:05.0")],
+)
+def test_a_moment_is_written_in_minutes_and_seconds_below_sixty(ms: float, text: str) -> None:
+    assert clock_text(ms) == text

@@ -9,7 +9,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from voicecore.report.model import CallReport, Counters, TranscriptLine, TurnLatency
+from voicecore.report.model import (
+    CallReport,
+    Counters,
+    TranscriptLine,
+    TurnLatency,
+    clock_text,
+)
 
 __all__ = ["LiveView", "print_report"]
 
@@ -35,11 +41,6 @@ _STATE_STYLES = {
     "speaking": "yellow",
     "interrupted": "bold red",
 }
-
-
-def _clock(ms: float) -> str:
-    minutes, rest = divmod(max(ms, 0.0) / 1000.0, 60.0)
-    return f"{int(minutes)}:{rest:04.1f}"
 
 
 def _said(line: TranscriptLine) -> Text:
@@ -86,7 +87,7 @@ class LiveView:
             self._live.stop()
 
     def _status(self) -> Text:
-        status = Text(f"{_clock(self._now_ms):>7}  ", style="dim")
+        status = Text(f"{clock_text(self._now_ms):>7}  ", style="dim")
         status.append(f"{self._state:<12}", style=_STATE_STYLES.get(self._state, ""))
         status.append(self._hint)
         status.truncate(max(20, self._console.width - 1), overflow="ellipsis")
@@ -120,7 +121,7 @@ class LiveView:
         text = _said(line)
         if note:
             text.append(f"  {note}", style="dim")
-        row.add_row(_clock(line.start_ms), line.who, text)
+        row.add_row(clock_text(line.start_ms), line.who, text)
         self._console.print(row)
 
     def note(self, at_ms: float, text: str, style: str = "dim") -> None:
@@ -129,7 +130,7 @@ class LiveView:
         row.add_column(width=7, justify="right", style="dim")
         row.add_column(width=6)
         row.add_column(ratio=1, style=style)
-        row.add_row(_clock(at_ms), "", text)
+        row.add_row(clock_text(at_ms), "", text)
         self._console.print(row)
 
 

@@ -20,9 +20,16 @@ __all__ = [
     "TranscriptLine",
     "TurnLatency",
     "Who",
+    "clock_text",
 ]
 
 Who = Literal["caller", "agent"]
+
+
+def clock_text(ms: float) -> str:
+    """A moment of the call as minutes, seconds and tenths: 65000 is "1:05.0"."""
+    minutes, tenths = divmod(round(max(ms, 0.0) / 100), 600)
+    return f"{minutes}:{tenths / 10:04.1f}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,14 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from voicecore.report.model import CallReport, CostTable, Counters, TranscriptLine, TurnLatency
+from voicecore.report.model import (
+    CallReport,
+    CostTable,
+    Counters,
+    TranscriptLine,
+    TurnLatency,
+    clock_text,
+)
 
 __all__ = ["render_page"]
 
@@ -73,11 +80,6 @@ def _json(report: CallReport, rate_hz: int) -> str:
     }
     # "</script>" inside a text must not end the element.
     return json.dumps(facts, ensure_ascii=False).replace("<", "\\u003c")
-
-
-def _clock(ms: float) -> str:
-    minutes, rest = divmod(max(ms, 0.0) / 1000.0, 60.0)
-    return f"{int(minutes)}:{rest:04.1f}"
 
 
 def _jump(from_ms: float, to_ms: float, text: str) -> str:
@@ -252,7 +254,7 @@ def _transcript(lines: list[TranscriptLine]) -> str:
             )
         if _differ(line.spoken, line.text):
             text += f'<br><span class="quiet">really said: {escape(line.spoken)}</span>'
-        jump = _jump(line.start_ms - 300, line.end_ms + 300, _clock(line.start_ms))
+        jump = _jump(line.start_ms - 300, line.end_ms + 300, clock_text(line.start_ms))
         rows.append(
             f'<tr><td>{jump}</td><td class="who-{line.who}">{line.who}</td><td>{text}</td></tr>'
         )

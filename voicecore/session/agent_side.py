@@ -75,9 +75,7 @@ class AgentSide(MachineState, ABC):
         self._do(act.CancelReply(self._reply))
         self._end_reply(ended)
 
-    def _end_reply(
-        self, ended: Literal["finished", "interrupted", "failed", "withdrawn", "closed"]
-    ) -> None:
+    def _end_reply(self, ended: _Ended) -> None:
         assert self._reply is not None
         self._cancel_timer("reply")
         self._cancel_timer("confirm")

@@ -120,7 +120,6 @@ class Session:
         self._replies: dict[int, Reply] = {}
         self._last_stop: SpeechStopped | None = None
         self._stops: dict[int, tuple[int, SpeechStopped]] = {}  # by segment, with the turn's first
-        self._position = 0
         self._ran = False
         self._over: asyncio.Event | None = None
 
