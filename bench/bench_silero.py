@@ -23,6 +23,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import voicecore
+from bench.side_by_side import timed
 from tests import audio
 from voicecore import SileroVad, SileroVadBatch
 
@@ -72,14 +73,6 @@ def windows(rate_hz: int) -> npt.NDArray[np.float32]:
     noisy = audio.mix(clean, audio.noise("pink", 10, rate_hz, 1), 15)
     size = rate_hz * 32 // 1000
     return noisy[: 200 * size].reshape(200, size)
-
-
-def timed(work: Callable[[], object]) -> float:
-    """The second of two runs: what ran before must not cost the peer its caches."""
-    work()
-    start = time.thread_time()
-    work()
-    return time.thread_time() - start
 
 
 def compare(

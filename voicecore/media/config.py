@@ -7,7 +7,7 @@ from numbers import Integral, Real
 
 from voicecore.errors import ConfigError, RateError
 
-__all__ = ["CallConfig"]
+__all__ = ["CallConfig", "within"]
 
 _RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
@@ -80,8 +80,8 @@ class CallConfig:
             raise RateError(f"{self.codec} runs at 8000 Hz only; use 'l16' for {self.rate_hz} Hz")
         if self.play_hz not in _RATES_HZ:
             raise RateError(f"play_hz is {self.play_hz}; use one of {_RATES_HZ}")
-        _within("speech_threshold", self.speech_threshold, 0.0, 1.0)
-        _within("silence_threshold", self.silence_threshold, 0.0, self.speech_threshold)
+        within("speech_threshold", self.speech_threshold, 0.0, 1.0)
+        within("silence_threshold", self.silence_threshold, 0.0, self.speech_threshold)
         for name, low, high in (
             ("dtmf_payload_type", 96, 127),
             ("min_speech_ms", 32, 1000),
@@ -93,11 +93,11 @@ class CallConfig:
             ("play_buffer_ms", 100, 60_000),
             ("receive_buffer_ms", 100, 60_000),
         ):
-            _within(name, getattr(self, name), low, high)
+            within(name, getattr(self, name), low, high)
         if self.rtp_timeout_ms != 0 or isinstance(self.rtp_timeout_ms, bool):
-            _within("rtp_timeout_ms", self.rtp_timeout_ms, 100, 600_000)
+            within("rtp_timeout_ms", self.rtp_timeout_ms, 100, 600_000)
         if self.payload_type is not None:
-            _within("payload_type", self.payload_type, 0, 127)
+            within("payload_type", self.payload_type, 0, 127)
             if self.payload_type == 13:
                 raise ConfigError("payload_type 13 is comfort noise (RFC 3389); use 96 to 127")
         if self.wire_payload_type == self.dtmf_payload_type:
@@ -119,7 +119,7 @@ class CallConfig:
         for name, bits in (("ssrc", 32), ("first_sequence", 16), ("first_timestamp", 32)):
             value = getattr(self, name)
             if value is not None:
-                _within(name, value, 0, 2**bits - 1)
+                within(name, value, 0, 2**bits - 1)
 
     @property
     def wire_payload_type(self) -> int:
@@ -129,8 +129,12 @@ class CallConfig:
         return {"pcmu": 0, "pcma": 8}.get(self.codec, 96)
 
 
-def _within(name: str, value: object, low: float, high: float) -> None:
-    """Whole-number limits take whole numbers only: 64.5 ms must not become 64."""
+def within(name: str, value: object, low: float, high: float) -> None:
+    """Refuse a setting outside its range; whole limits take whole numbers only (64.5 is not 64).
+
+    Raises:
+        ConfigError: naming the setting, its value and the range.
+    """
     kind = Integral if isinstance(low, int) else Real
     if isinstance(value, bool) or not isinstance(value, kind) or not low <= float(value) <= high:
         what = "a whole number from" if kind is Integral else "a number from"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from numbers import Integral, Real
 
 from voicecore.errors import ConfigError
+from voicecore.media.config import within
 
 __all__ = ["BACKCHANNELS", "ListenSettings", "SessionConfig", "SpeakSettings", "ThinkSettings"]
 
@@ -64,15 +64,15 @@ class ListenSettings:
 
     def __post_init__(self) -> None:
         """Check every range."""
-        _within("turn_threshold", self.turn_threshold, 0.0, 1.0)
-        _within("turn_wait_ms", self.turn_wait_ms, 200, 10_000)
-        _within("final_timeout_ms", self.final_timeout_ms, 100, 60_000)
-        _within("preroll_ms", self.preroll_ms, 0, 1000)
-        _within("audio_poll_ms", self.audio_poll_ms, 10, 200)
-        _within("digits_wait_ms", self.digits_wait_ms, 200, 10_000)
+        within("turn_threshold", self.turn_threshold, 0.0, 1.0)
+        within("turn_wait_ms", self.turn_wait_ms, 200, 10_000)
+        within("final_timeout_ms", self.final_timeout_ms, 100, 60_000)
+        within("preroll_ms", self.preroll_ms, 0, 1000)
+        within("audio_poll_ms", self.audio_poll_ms, 10, 200)
+        within("digits_wait_ms", self.digits_wait_ms, 200, 10_000)
         if self.max_silence_ms != 0:
-            _within("max_silence_ms", self.max_silence_ms, 1000, 600_000)
-        _within("max_silence_lines", self.max_silence_lines, 0, 10)
+            within("max_silence_ms", self.max_silence_ms, 1000, 600_000)
+        within("max_silence_lines", self.max_silence_lines, 0, 10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +92,8 @@ class ThinkSettings:
     def __post_init__(self) -> None:
         """Check every range."""
         _text("system_prompt", self.system_prompt)
-        _within("reply_timeout_ms", self.reply_timeout_ms, 500, 120_000)
-        _within("max_failures", self.max_failures, 1, 20)
+        within("reply_timeout_ms", self.reply_timeout_ms, 500, 120_000)
+        within("max_failures", self.max_failures, 1, 20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +130,10 @@ class SpeakSettings:
         """Check every range."""
         _switch("agent_first", self.agent_first)
         _switch("half_duplex", self.half_duplex)
-        _within("confirm_words", self.confirm_words, 1, 10)
-        _within("confirm_ms", self.confirm_ms, 100, 5000)
-        _within("backchannel_max_ms", self.backchannel_max_ms, 100, 5000)
-        _within("hang_up_delay_ms", self.hang_up_delay_ms, 0, 5000)
+        within("confirm_words", self.confirm_words, 1, 10)
+        within("confirm_ms", self.confirm_ms, 100, 5000)
+        within("backchannel_max_ms", self.backchannel_max_ms, 100, 5000)
+        within("hang_up_delay_ms", self.hang_up_delay_ms, 0, 5000)
         _text("greeting", self.greeting)
         for name in ("apology", "silence_line", "farewell"):
             _text(name, getattr(self, name))
@@ -165,13 +165,6 @@ class SessionConfig:
         ):
             if not isinstance(getattr(self, name), kind):
                 raise ConfigError(f"{name} must be a {kind.__name__}")
-
-
-def _within(name: str, value: object, low: float, high: float) -> None:
-    kind = Integral if isinstance(low, int) else Real
-    if isinstance(value, bool) or not isinstance(value, kind) or not low <= float(value) <= high:
-        whole = "a whole number " if kind is Integral else ""
-        raise ConfigError(f"{name} is {value!r}; it must be {whole}{low} to {high}")
 
 
 def _text(name: str, value: object) -> None:
