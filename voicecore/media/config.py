@@ -137,5 +137,5 @@ def within(name: str, value: object, low: float, high: float) -> None:
     """
     kind = Integral if isinstance(low, int) else Real
     if isinstance(value, bool) or not isinstance(value, kind) or not low <= float(value) <= high:
-        what = "a whole number from" if kind is Integral else "a number from"
-        raise ConfigError(f"{name} is {value!r}; it must be {what} {low} to {high}")
+        whole = "a whole number " if kind is Integral else ""
+        raise ConfigError(f"{name} is {value!r}; it must be {whole}{low} to {high}")
