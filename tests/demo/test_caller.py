@@ -137,6 +137,26 @@ def test_an_interrupting_line_starts_a_second_into_the_agents_speech() -> None:
     assert leg.agent[1][1] - leg.played[1][0] == pytest.approx(0.1e9, abs=1e6)
 
 
+class AgentThatBreaksOff(AgentOnTheLine):
+    """Takes a pause in the line for its end, breaks off, answers later, and hangs up."""
+
+    async def _line(self, samples: int) -> None:
+        self.events.put_nowait(PlayoutStarted(now_ns(), 0, now_ns()))
+        await self._speak(0.3, 0.1)
+        await asyncio.sleep(samples / RATE_HZ - 0.4)
+        self.events.put_nowait(PlayoutDrained(now_ns(), samples, False))
+        await self._speak(2.0, 1.0)
+        self.events.put_nowait(CallClosed(now_ns()))
+
+
+def test_the_caller_stays_for_an_answer_that_broke_off_for_its_last_words() -> None:
+    leg = AgentThatBreaksOff()
+    assert run_virtual(talk(leg, script(8000))).ended == "finished"
+    assert len(leg.agent) == 3  # the greeting, the attempt, and the answer
+    start_ns, end_ns = leg.agent[-1]
+    assert end_ns - start_ns == pytest.approx(1e9, abs=1e6)  # to its end
+
+
 def test_a_line_without_an_answer_is_said_again() -> None:
     leg = AgentOnTheLine(deaf={12000: 2})
     outcome = run_virtual(talk(leg, script(8000, 12000)))
@@ -189,7 +209,7 @@ def test_what_the_agent_said_is_understood_and_chooses_the_line() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"attempts": 0}, {"patience_ms": 0}, {"reply_pause_ms": (400, 100)}],
+    [{"attempts": 0}, {"patience_ms": 0}, {"linger_ms": -1}, {"reply_pause_ms": (400, 100)}],
 )
 def test_impossible_manners_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ConfigError):

@@ -50,6 +50,8 @@ class CallerSettings:
         interrupt_after_ms: how long the agent has spoken when an interrupting line begins.
         patience_ms: without an answer for so long, the line is said again.
         attempts: how often a line is said before the caller hangs up.
+        linger_ms: with nothing left to say, the caller stays so long in case the agent, which may
+            have broken off for the last words, speaks again; 0 to 120000.
         seed: of the pauses.
     """
 
@@ -57,6 +59,7 @@ class CallerSettings:
     interrupt_after_ms: float = 1000.0
     patience_ms: float = 8000.0
     attempts: int = 3
+    linger_ms: float = 3000.0
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -67,6 +70,8 @@ class CallerSettings:
             )
         if not 0 < self.patience_ms <= 120_000:
             raise ConfigError(f"patience_ms is {self.patience_ms}; it must be above 0, to 120000")
+        if not 0 <= self.linger_ms <= 120_000:
+            raise ConfigError(f"linger_ms is {self.linger_ms}; it must be 0 to 120000")
         if self.attempts < 1:
             raise ConfigError(f"attempts is {self.attempts}; it must be at least 1")
 
@@ -229,6 +234,8 @@ class SimulatedCaller:
                 await self._wait_for_floor()
             line = self._script.choose("" if interrupting else await self._heard())
             if line is None:
+                if await self._agent_goes_on(self.settings.linger_ms):
+                    continue
                 return "finished"
             for _ in range(self.settings.attempts):
                 if await self._say_and_be_answered(line):
@@ -240,14 +247,13 @@ class SimulatedCaller:
         """Until the agent has stopped and has not gone on within a human pause."""
         while True:
             await self._until(lambda: not self._agent_speaks)
-            starts = self._agent_starts
-            pause_ms = self._random.uniform(*self.settings.reply_pause_ms)
-
-            def goes_on(starts: int = starts) -> bool:
-                return self._agent_starts > starts
-
-            if not await self._until(goes_on, pause_ms):
+            if not await self._agent_goes_on(self._random.uniform(*self.settings.reply_pause_ms)):
                 return
+
+    async def _agent_goes_on(self, within_ms: float) -> bool:
+        """Whether the agent begins to speak within this time."""
+        starts = self._agent_starts
+        return await self._until(lambda: self._agent_starts > starts, within_ms)
 
     async def _wait_to_interrupt(self) -> bool:
         """Until the agent is a second into its speech; False if it stopped before that."""
