@@ -92,6 +92,9 @@ def test_equals_onnxruntime(rate_hz: int, level: str) -> None:
         f"max |dp| {worst:.2e} at window {np.abs(got - expected).argmax()}"
     )
     assert decisions(got) == decisions(expected)
+    minutes = len(samples) / rate_hz / 60
+    print(f"{rate_hz} Hz, {level}: max |dp| {worst:.1e} over {minutes:.1f} minutes, "
+          f"{len(decisions(got))} decisions the same")  # fmt: skip
     # The corpus must exercise both answers, or the comparison says little.
     assert len(decisions(expected)) > 50
     assert 0.1 < np.mean(expected > 0.5) < 0.9
