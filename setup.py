@@ -112,7 +112,8 @@ def extensions() -> list[Extension]:
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
             extra_compile_args=[*COMMON, *SANITIZE_FLAGS, "-Wno-unused-function"],
             extra_link_args=["-pthread", *SANITIZE_FLAGS],
-            libraries=["m"],
+            # dlopen is in a library of its own before glibc 2.34.
+            libraries=["m", *(["dl"] if IS_LINUX else [])],
             # The C sources too: distutils links again only if a dependency is newer.
             depends=HEADERS + C_SOURCES + sorted(glob.glob("voicecore/media/*.pxd")),
         )

@@ -88,7 +88,8 @@ def build(sanitize: str, compiler: str, names: list[str]) -> list[Path]:
     programs = []
     for test in (path for path in objects if "tests" in path.relative_to(out).parts):
         program = out / test.stem
-        done = run([compiler, *link, "-pthread", str(test), *units, "-lm", "-o", str(program)])
+        libraries = ["-lm", "-ldl", "-o", str(program)]
+        done = run([compiler, *link, "-pthread", str(test), *units, *libraries])
         if done.returncode != 0:
             raise SystemExit(f"{test.stem}: link failed\n{done.stderr}")
         programs.append(program)

@@ -16,6 +16,7 @@ __all__ = [
     "DataError",
     "DtypeError",
     "LengthError",
+    "MissingLibraryError",
     "MissingModelError",
     "PacketError",
     "PriceError",
@@ -85,6 +86,10 @@ class VoicecoreMemoryError(VoicecoreError, MemoryError):
     """An allocation failed."""
 
 
+class MissingLibraryError(VoicecoreError, ImportError):
+    """A system library is not installed; the message names the package that has it."""
+
+
 class MissingModelError(VoicecoreError, ImportError):
     """A model package is not installed; the message names the command that installs it."""
 
@@ -113,6 +118,7 @@ _BY_STATUS: dict[int, type[VoicecoreError]] = {
     -8: DataError,
     -9: SystemCallError,
     -10: StateError,
+    -11: MissingLibraryError,
 }
 
 

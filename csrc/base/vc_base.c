@@ -26,6 +26,7 @@ const char *vc_status_str(vc_status status)
     case VC_E_DATA: return "the data is damaged or of another version";
     case VC_E_SYSTEM: return "a system call failed";
     case VC_E_STATE: return "the call is not allowed in this state";
+    case VC_E_MISSING: return "a library that is loaded at run time is not installed";
     }
     return "unknown status";
 }

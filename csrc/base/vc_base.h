@@ -43,22 +43,23 @@
 /* 0 is success, negative an error, positive an expected outcome that is not an error. */
 typedef enum vc_status {
     VC_OK = 0,
-    VC_NEED_MORE = 1, /* nothing can be produced until more input comes */
-    VC_CONCEALED = 2, /* output was made up for a lost packet */
-    VC_LATE = 3,      /* the packet came after its place was played */
-    VC_DUPLICATE = 4, /* the packet is held or was played already */
-    VC_FULL = 5,      /* no room: nothing, or less than asked, was taken */
-    VC_IGNORED = 6,   /* valid input that this unit has no use for */
-    VC_E_NULL = -1,   /* a required pointer is NULL */
-    VC_E_RANGE = -2,  /* an argument is outside its legal range */
-    VC_E_RATE = -3,   /* a sample rate that is not supported */
-    VC_E_LENGTH = -4, /* a buffer has the wrong length or too little room */
-    VC_E_MEMORY = -5, /* an allocation failed */
-    VC_E_CPU = -6,    /* the CPU level asked for does not exist on this machine */
-    VC_E_PACKET = -7, /* a packet is truncated or malformed */
-    VC_E_DATA = -8,   /* model or table data is damaged or of another version */
-    VC_E_SYSTEM = -9, /* a system call failed; errno tells why */
-    VC_E_STATE = -10, /* the call is not allowed in the present state */
+    VC_NEED_MORE = 1,   /* nothing can be produced until more input comes */
+    VC_CONCEALED = 2,   /* output was made up for a lost packet */
+    VC_LATE = 3,        /* the packet came after its place was played */
+    VC_DUPLICATE = 4,   /* the packet is held or was played already */
+    VC_FULL = 5,        /* no room: nothing, or less than asked, was taken */
+    VC_IGNORED = 6,     /* valid input that this unit has no use for */
+    VC_E_NULL = -1,     /* a required pointer is NULL */
+    VC_E_RANGE = -2,    /* an argument is outside its legal range */
+    VC_E_RATE = -3,     /* a sample rate that is not supported */
+    VC_E_LENGTH = -4,   /* a buffer has the wrong length or too little room */
+    VC_E_MEMORY = -5,   /* an allocation failed */
+    VC_E_CPU = -6,      /* the CPU level asked for does not exist on this machine */
+    VC_E_PACKET = -7,   /* a packet is truncated or malformed */
+    VC_E_DATA = -8,     /* model or table data is damaged or of another version */
+    VC_E_SYSTEM = -9,   /* a system call failed; errno tells why */
+    VC_E_STATE = -10,   /* the call is not allowed in the present state */
+    VC_E_MISSING = -11, /* a library that is loaded at run time is not installed */
 } vc_status;
 
 /* In two steps: a week of samples times 10^9 does not fit in 64 bits. */

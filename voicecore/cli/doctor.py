@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import importlib.metadata
 import os
 import platform
@@ -19,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from voicecore import __version__
-from voicecore.errors import VoicecoreError
+from voicecore.errors import MissingLibraryError, VoicecoreError
 
 __all__ = ["Check", "examine", "show", "versions"]
 
@@ -121,10 +120,13 @@ def _voices() -> list[Check]:
 
 
 def _libopus() -> list[Check]:
-    name = ctypes.util.find_library("opus")
-    if name is None:
-        return [Check("libopus", "note", "not found; not needed yet: calls are G.711 or L16")]
-    return [Check("libopus", "ok", f"{name}; not used yet: calls are G.711 or L16")]
+    from voicecore.media._codec import opus_version
+
+    try:
+        version = opus_version()
+    except MissingLibraryError as error:
+        return [Check("libopus", "note", str(error))]
+    return [Check("libopus", "ok", f"{version}; Encoder and Decoder use it", {"version": version})]
 
 
 def _clock() -> list[Check]:

@@ -23,6 +23,7 @@ cdef extern from "base/vc_base.h" nogil:
         VC_E_DATA
         VC_E_SYSTEM
         VC_E_STATE
+        VC_E_MISSING
     const char *vc_status_str(vc_status status)
     ctypedef struct vc_allocator:
         pass
