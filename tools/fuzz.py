@@ -44,7 +44,16 @@ def main() -> int:
         program = corpus.with_suffix(".bin")
         flags = ["-g", "-O1", "-Icsrc", "-fsanitize=fuzzer,address,undefined", "-pthread"]
         subprocess.run(
-            [options.compiler, *flags, str(path), *map(str, objects), "-lm", "-o", str(program)],
+            [
+                options.compiler,
+                *flags,
+                str(path),
+                *map(str, objects),
+                "-lm",
+                "-ldl",
+                "-o",
+                str(program),
+            ],
             check=True,
             cwd=ROOT,
         )

@@ -44,12 +44,19 @@ struct vc_g722 {
     int custom_allocator;
 };
 
-/* The mirror filter's 24 taps, scaled by 2^13, are symmetric: even places here, odd places from
- * the end. */
-static const int16_t MIRROR[TAPS] = {
-    3,    -11, -11,  53,   12,  -156, 32,   362, -210, -805, 951, 3876,
-    3876, 951, -805, -210, 362, 32,   -156, 12,  53,   -11,  -11, 3,
-};
+/* The mirror filter's 24 taps, scaled by 2^13, as the four sums that are needed: both phases with
+ * either sign, and each alone. So every sum is one run of multiply-add vectors. */
+#define TAPS_OF(even, odd)                                                                         \
+    {                                                                                              \
+        3 * (even), -11 * (odd), -11 * (even), 53 * (odd), 12 * (even), -156 * (odd), 32 * (even), \
+            362 * (odd), -210 * (even), -805 * (odd), 951 * (even), 3876 * (odd), 3876 * (even),   \
+            951 * (odd), -805 * (even), -210 * (odd), 362 * (even), 32 * (odd), -156 * (even),     \
+            12 * (odd), 53 * (even), -11 * (odd), -11 * (even), 3 * (odd)                          \
+    }
+static const int16_t LOW_TAPS[TAPS] = TAPS_OF(1, 1);
+static const int16_t HIGH_TAPS[TAPS] = TAPS_OF(-1, 1);
+static const int16_t EVEN_TAPS[TAPS] = TAPS_OF(1, 0);
+static const int16_t ODD_TAPS[TAPS] = TAPS_OF(0, 1);
 
 /* [q6] Where the lower band's level 1, 2 ... 29 begins; two more that nothing reaches. */
 #define NEVER (1 << 18)
@@ -176,16 +183,12 @@ static inline int high_code(const band *b, int32_t sample)
     return (magnitude < HIGH_BEGINS * b->step >> 10) + (difference >= 0 ? 2 : 0);
 }
 
-/* The filter's two phases over the 24 samples from `line` on. */
-static inline void mirror(const int16_t *line, int32_t *odd, int32_t *even)
+/* The filter over the 24 samples from `line` on. */
+static inline int32_t mirror(const int16_t *line, const int16_t *taps)
 {
-    int32_t sum = 0, other = 0;
-    for (int i = 0; i < TAPS; i += 2) {
-        other += line[i] * MIRROR[i];
-        sum += line[i + 1] * MIRROR[i + 1];
-    }
-    *even = other;
-    *odd = sum;
+    int32_t sum = 0;
+    for (int i = 0; i < TAPS; i++) sum += line[i] * taps[i];
+    return sum;
 }
 
 static void reset_direction(direction *d)
@@ -231,10 +234,8 @@ vc_status vc_g722_encode(vc_g722 *g722, const int16_t *pcm, size_t n, uint8_t *o
         size_t part = n < BLOCK_SAMPLES ? n : BLOCK_SAMPLES;
         memcpy(d->line + HISTORY, pcm, part * sizeof *pcm);
         for (size_t i = 0; i < part; i += 2) {
-            int32_t odd, even;
-            mirror(d->line + i, &odd, &even);
-            int low = low_code(&d->low, (odd + even) >> 14);
-            int high = high_code(&d->high, (odd - even) >> 14);
+            int low = low_code(&d->low, mirror(d->line + i, LOW_TAPS) >> 14);
+            int high = high_code(&d->high, mirror(d->line + i, HIGH_TAPS) >> 14);
             adapt_low(&d->low, low);
             adapt_high(&d->high, high);
             *out++ = (uint8_t)(high << 6 | low);
@@ -261,10 +262,8 @@ void vc_g722_decode(vc_g722 *g722, const uint8_t *in, size_t n, int16_t *pcm)
             adapt_high(&d->high, high);
             d->line[HISTORY + i] = (int16_t)(lower + upper);
             d->line[HISTORY + i + 1] = (int16_t)(lower - upper);
-            int32_t odd, even;
-            mirror(d->line + i, &odd, &even);
-            *pcm++ = (int16_t)saturate(odd >> 11);
-            *pcm++ = (int16_t)saturate(even >> 11);
+            *pcm++ = (int16_t)saturate(mirror(d->line + i, ODD_TAPS) >> 11);
+            *pcm++ = (int16_t)saturate(mirror(d->line + i, EVEN_TAPS) >> 11);
         }
         memmove(d->line, d->line + part, HISTORY * sizeof *d->line);
         n -= part / 2;
