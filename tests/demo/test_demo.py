@@ -163,15 +163,17 @@ def test_after_a_barge_in_history_holds_only_what_was_heard(
         text = f"{line['text']} {line['unheard']}".strip()
         # One utterance from the onset on, as the caller got it, the pauses inside it included.
         window = agent[int(line["start_ms"] * 8) : int(line["end_ms"] * 8) + 1600]
-        sounding = find_utterances(window, 8000, join_ms=1000.0)[0]
-        heard_ms = sounding.end_ms - sounding.start_ms
+        # The shortest cut may be to a click of less than 30 ms, or to nothing.
+        sounding = find_utterances(window, 8000, join_ms=1000.0)[:1]
+        heard_ms = sounding[0].end_ms - sounding[0].start_ms if sounding else 0.0
         pcm, words, rate_hz = asyncio.run(synthesize(text))
         onset_ms = find_utterances(pcm, rate_hz, join_ms=1000.0)[0].start_ms
         count = sum(start * 1000 / rate_hz - onset_ms < heard_ms for _, start in words)
         print(f"heard {heard_ms:.0f} ms: {count} words begun, history has {line['text']!r}")
         assert abs(len(line["text"].split()) - count) <= 1
-        assert line["text"] in said
+        assert line["text"] in said or not line["text"]  # an answer of no word is no message
         assert text not in said
+    assert "" not in said
 
 
 def test_loss_and_jitter_with_recordings_of_any_kind(tmp_path: Path) -> None:
