@@ -156,9 +156,10 @@ def test_after_a_barge_in_history_holds_only_what_was_heard(
     with wave.open(str(out / "call.wav")) as file:
         frames = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
     agent = np.ascontiguousarray(frames[:, 1]).astype(np.int16)
-    cut = [line for line in result["transcript"] if line["who"] == "agent" and line["unheard"]]
+    agent_lines = [line for line in result["transcript"] if line["who"] == "agent"]
+    cut = [line for line in agent_lines if line["unheard"]]
     assert cut, "the caller interrupted, but every word is said to be heard"
-    said = {message["text"] for message in result["history"]}
+    said = [message["text"] for message in result["history"]]
     for line in cut:
         text = f"{line['text']} {line['unheard']}".strip()
         # One utterance from the onset on, as the caller got it, the pauses inside it included.
@@ -172,7 +173,9 @@ def test_after_a_barge_in_history_holds_only_what_was_heard(
         print(f"heard {heard_ms:.0f} ms: {count} words begun, history has {line['text']!r}")
         assert abs(len(line["text"].split()) - count) <= 1
         assert line["text"] in said or not line["text"]  # an answer of no word is no message
-        assert text not in said
+        # The same answer may have been given once more, and heard whole then.
+        whole = [one["text"] for one in agent_lines if not one["unheard"]]
+        assert said.count(text) == whole.count(text)
     assert "" not in said
 
 
