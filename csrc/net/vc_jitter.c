@@ -90,7 +90,7 @@ void vc_jitter_reset(vc_jitter *jitter)
 {
     memset(&jitter->s, 0, sizeof jitter->s);
     vc_conceal_reset(jitter->conceal);
-    vc_delay_reset(&jitter->s.delay);
+    vc_delay_manager_reset(&jitter->s.delay);
     jitter->s.head = jitter->s.tail = NONE;
     jitter->s.free_list = 0;
     jitter->s.free_parts = jitter->part_count;
@@ -302,7 +302,7 @@ static void restart(vc_jitter *jitter, const vc_rtp_packet *packet, int64_t *ind
     s->suspect = 0;
     s->has_transit = 0;
     s->restart_ns = s->now_ns;
-    vc_delay_reset(&s->delay);
+    vc_delay_manager_reset(&s->delay);
     if (s->head == NONE) s->prefill = 1;
     s->stats.resets++;
 }
@@ -364,7 +364,7 @@ static void measure_delay(vc_jitter *jitter, int64_t position)
         s->stats.jitter_ms += (fabs(transit_ms - s->transit_ms) - s->stats.jitter_ms) / 16.0;
     s->has_transit = 1;
     s->transit_ms = transit_ms;
-    vc_delay_push(&s->delay, transit_ms, s->now_ns);
+    vc_delay_manager_push(&s->delay, transit_ms, s->now_ns, 0.0);
 }
 
 /* Everything up to `until` is settled: missing packets before `index` are lost, a hole is

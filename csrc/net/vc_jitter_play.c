@@ -24,7 +24,7 @@ int32_t vc_jitter_target_samples(const vc_jitter *jitter)
 {
     int low = jitter->config.min_depth_ms > VC_TICK_MS ? jitter->config.min_depth_ms : VC_TICK_MS;
     int high = jitter->config.max_depth_ms - jitter->config.max_depth_ms / MAX_TARGET_SHARES;
-    int target_ms = vc_delay_target_ms(&jitter->s.delay);
+    int target_ms = vc_delay_manager_target_ms(&jitter->s.delay);
     target_ms = target_ms > high ? high : target_ms;
     target_ms = target_ms < low ? low : target_ms;
     return (int32_t)((int64_t)target_ms * jitter->config.rate_hz / 1000);

@@ -7,7 +7,7 @@
 #define VC_JITTER_STORE_H
 
 #include "net/vc_conceal.h"
-#include "net/vc_delay.h"
+#include "net/vc_delay_manager.h"
 #include "net/vc_jitter.h"
 
 #define VC_JITTER_MAX_PACKET_MS 120
@@ -56,7 +56,7 @@ typedef struct vc_jitter_state {
 
     int has_transit; /* RFC 3550 jitter */
     double transit_ms;
-    vc_delay delay;
+    vc_delay_manager delay;
 
     int prefill;              /* play: waiting for the target depth */
     int64_t starved;          /* samples given out since the stream ran dry */
