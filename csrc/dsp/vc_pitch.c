@@ -39,8 +39,8 @@ vc_status vc_pitch_create(vc_pitch **out, int rate_hz, const vc_allocator *alloc
     size_t total = (size_t)(max_lag + max_window);
     size_t head = round_up(sizeof(vc_pitch)), scaled = round_up(total * sizeof(int16_t));
     size_t coarse = round_up(total / (size_t)stride * sizeof(int16_t));
-    vc_pitch *pitch = vc_allocate(
-        allocator, head + scaled + coarse + round_up((size_t)taps * sizeof(int16_t)));
+    vc_pitch *pitch =
+        vc_allocate(allocator, head + scaled + coarse + round_up((size_t)taps * sizeof(int16_t)));
     if (!pitch) return VC_E_MEMORY;
     unsigned char *memory = (unsigned char *)pitch + head;
     pitch->min_lag = rate_hz / MIN_LAG_HZ;
@@ -132,8 +132,7 @@ vc_pitch_match vc_pitch_find(vc_pitch *pitch, const int16_t *x, size_t window)
         int32_t sum = dot(pitch->scaled + first + i * stride, pitch->taps, taps);
         pitch->coarse[i] = (int16_t)((float)sum * unit);
     }
-    vc_pitch_match coarse =
-        best_of(pitch->coarse + at, coarse_n - at, pitch->min_lag / stride, at);
+    vc_pitch_match coarse = best_of(pitch->coarse + at, coarse_n - at, pitch->min_lag / stride, at);
 
     int low = (coarse.lag_samples - 1) * stride, high = (coarse.lag_samples + 1) * stride;
     low = low < pitch->min_lag ? pitch->min_lag : low;

@@ -21,15 +21,13 @@ static inline void vc_test_tone(int16_t *samples, int rate_hz, int start, int n,
 static inline void vc_test_vowel(int16_t *samples, int rate_hz, int n, double f0_hz, double level)
 {
     const double formant[3] = {700.0, 1220.0, 2600.0}, width[3] = {80.0, 100.0, 150.0};
-    double state[3][2] = {{0}}, next = 0.0, period = rate_hz / f0_hz, peak = 0.0;
+    double state[3][2] = {{0}}, next = 1.0, period = rate_hz / f0_hz, peak = 0.0;
     double *out = calloc((size_t)n, sizeof *out);
     VC_NEED(out != NULL);
     for (int i = 0; i < n; i++) {
-        double x = 0.0;
-        if (i >= next) {
-            x = 1.0;
-            next += period;
-        }
+        /* A pulse between two samples is shared by them. */
+        double x = fmax(0.0, 1.0 - fabs(i - next)) + fmax(0.0, 1.0 - fabs(i - next + period));
+        if (i >= next) next += period;
         for (int k = 0; k < 3; k++) {
             double r = exp(-VC_TEST_PI * width[k] / rate_hz);
             double y = x + 2.0 * r * cos(2.0 * VC_TEST_PI * formant[k] / rate_hz) * state[k][0] -
