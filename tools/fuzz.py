@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 
-from native_tests import ROOT, build
+from native_tests import ROOT, build, machine_of
 
 UNITS = "fuzzer-no-link,address,undefined"
 
@@ -35,7 +35,8 @@ def main() -> int:
     if not targets:
         raise SystemExit("no target matches; see tests/fuzz/fuzz_*.c")
     build(UNITS, options.compiler, ["units only, no test has this name"])
-    objects = sorted((ROOT / "build" / "native" / UNITS.replace(",", "-") / "csrc").rglob("*.o"))
+    built = f"{machine_of(options.compiler)}-{UNITS.replace(',', '-')}"
+    objects = sorted((ROOT / "build" / "native" / built / "csrc").rglob("*.o"))
     failed = 0
     for path in targets:
         corpus = ROOT / "build" / "fuzz" / path.stem

@@ -14,6 +14,8 @@ from voicecore.errors import VoicecoreError
 if TYPE_CHECKING:
     from voicecore.media._codec import Decoder as Decoder
     from voicecore.media._codec import Encoder as Encoder
+    from voicecore.media._comfort_noise import ComfortNoise as ComfortNoise
+    from voicecore.media._comfort_noise import ComfortNoiseModel as ComfortNoiseModel
     from voicecore.media._cpu import cpu_level as cpu_level
     from voicecore.media._cpu import cpu_levels as cpu_levels
     from voicecore.media._g711 import G711 as G711
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 _HOME = {
     "Decoder": "voicecore.media._codec",
     "Encoder": "voicecore.media._codec",
+    "ComfortNoise": "voicecore.media._comfort_noise",
+    "ComfortNoiseModel": "voicecore.media._comfort_noise",
     "cpu_level": "voicecore.media._cpu",
     "cpu_levels": "voicecore.media._cpu",
     "G711": "voicecore.media._g711",
