@@ -110,7 +110,7 @@ void vc_packet_buffer_remove(vc_packet_buffer *buffer, vc_packet_part *part)
     buffer->free_parts++;
 }
 
-vc_packet_part *vc_packet_buffer_head(vc_packet_buffer *buffer)
+vc_packet_part *vc_packet_buffer_head(const vc_packet_buffer *buffer)
 {
     return buffer->head == NONE ? NULL : &buffer->parts[buffer->head];
 }
@@ -120,7 +120,7 @@ const vc_packet_part *vc_packet_buffer_tail(const vc_packet_buffer *buffer)
     return buffer->tail == NONE ? NULL : &buffer->parts[buffer->tail];
 }
 
-vc_packet_part *vc_packet_buffer_next(vc_packet_buffer *buffer, const vc_packet_part *part)
+vc_packet_part *vc_packet_buffer_next(const vc_packet_buffer *buffer, const vc_packet_part *part)
 {
     return part->next == NONE ? NULL : &buffer->parts[part->next];
 }

@@ -42,9 +42,10 @@ VC_RT VC_CHECKED vc_status vc_packet_buffer_insert(vc_packet_buffer *buffer,
 VC_RT void vc_packet_buffer_remove(vc_packet_buffer *buffer, vc_packet_part *part);
 
 /* The oldest and the youngest part, and the one that follows; NULL if there is none. */
-VC_RT vc_packet_part *vc_packet_buffer_head(vc_packet_buffer *buffer);
+VC_RT vc_packet_part *vc_packet_buffer_head(const vc_packet_buffer *buffer);
 VC_RT const vc_packet_part *vc_packet_buffer_tail(const vc_packet_buffer *buffer);
-VC_RT vc_packet_part *vc_packet_buffer_next(vc_packet_buffer *buffer, const vc_packet_part *part);
+VC_RT vc_packet_part *vc_packet_buffer_next(const vc_packet_buffer *buffer,
+                                            const vc_packet_part *part);
 
 VC_RT const uint8_t *vc_packet_buffer_bytes(const vc_packet_buffer *buffer,
                                             const vc_packet_part *part);
