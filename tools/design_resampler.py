@@ -1,9 +1,10 @@
-"""Design the low-pass of csrc/dsp/vc_resample.c and write csrc/tables/vc_resample_table.h.
+"""Design the low-passes of csrc/dsp/vc_resample.c and write csrc/tables/vc_resample_table.h.
 
     python tools/design_resampler.py            writes the header
     python tools/design_resampler.py --print    prints it
 
-One continuous impulse response serves every rate pair. With u in samples of the lower rate:
+One continuous impulse response a preset serves every rate pair. With u in samples of the lower
+rate:
 
     h(u) = (1 + 2 * sum(a[k] * cos(2 pi k u / SPAN), k = 1..K)) / SPAN    for |u| < SPAN / 2
 
@@ -12,41 +13,64 @@ k / SPAN cycles a sample. The a[k] are the minimax solution by linear programmin
 peak, given the ripple of the pass band, unit gain at 0 and h(SPAN / 2) = 0, which makes the
 response fall off beyond the grid. The response is zero at every other multiple of 1 / SPAN, so all
 phases of an interpolator have the same gain at 0 Hz.
+
+Between equal rates (clock drift) there is no band to take out, and no delay but a fractional one is
+wanted: each preset's second response is also zero at every whole u but 0 (Nyquist's criterion).
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linprog
 
-SPAN = 48  # of the filter, samples of the lower rate: 6 ms at 8 kHz
-TERMS = 28  # K
-PASS_EDGE = 0.429  # cycles a sample of the lower rate: 0.858 of its Nyquist frequency
-STOP_EDGE = 0.51  # 1.02 of the Nyquist frequency
-RIPPLE_DB = 0.05
-DECIMALS = 8
+DECIMALS = 9
 HEADER = Path(__file__).resolve().parent.parent / "csrc" / "tables" / "vc_resample_table.h"
 
 
-def response(frequencies: np.ndarray) -> np.ndarray:
+class Spec(NamedTuple):
+    """What one response has to do."""
+
+    preset: str
+    span: int  # of the filter, samples of the lower rate
+    terms: int  # K
+    pass_edge: float  # cycles a sample of the lower rate: 0.5 is its Nyquist frequency
+    stop_edge: float
+    ripple_db: float
+    equal: bool = False  # for equal rates: zero at whole u
+
+
+SPECS = (
+    # Flat to 3400 Hz at 8 kHz; what folds from below the stop edge stays above 3400 Hz.
+    Spec("telephony", 24, 14, 0.425, 0.575, 0.05),
+    Spec("telephony", 24, 16, 0.4, 0.6, 0.05, equal=True),
+    Spec("voice", 48, 28, 0.429, 0.51, 0.05),
+    Spec("voice", 48, 32, 0.44, 0.56, 0.05, equal=True),
+    Spec("studio", 128, 70, 0.473, 0.51, 0.03),
+    Spec("studio", 128, 76, 0.472, 0.528, 0.03, equal=True),
+)
+
+
+def response(spec: Spec, frequencies: np.ndarray) -> np.ndarray:
     """Matrix that maps a[0..K] to the gain at each frequency (cycles a lower-rate sample)."""
     f = np.asarray(frequencies)[:, None]
-    k = np.arange(TERMS + 1)
-    basis = np.sinc(SPAN * f - k) + np.sinc(SPAN * f + k)
+    k = np.arange(spec.terms + 1)
+    basis = np.sinc(spec.span * f - k) + np.sinc(spec.span * f + k)
     basis[:, 0] /= 2
     return basis
 
 
-def design() -> np.ndarray:
+def design(spec: Spec) -> np.ndarray:
     """a[0..K]; a[0] is 1."""
-    per_unit = 16 * SPAN
-    passing = response(np.linspace(0, PASS_EDGE, int(PASS_EDGE * per_unit) + 2))
-    near = np.linspace(STOP_EDGE, 1, int((1 - STOP_EDGE) * per_unit) + 2)
-    stopping = response(np.concatenate([near, np.linspace(1, 4, 3 * per_unit // 2)]))
-    ripple = 10 ** (RIPPLE_DB / 20) - 1
+    per_unit = 16 * spec.span
+    passing = response(spec, np.linspace(0, spec.pass_edge, int(spec.pass_edge * per_unit) + 2))
+    near = np.linspace(spec.stop_edge, 1, int((1 - spec.stop_edge) * per_unit) + 2)
+    far = np.linspace(1, 4, 3 * per_unit // 2)
+    stopping = response(spec, np.concatenate([near, far]))
+    ripple = 10 ** (spec.ripple_db / 20) - 1
     none = np.zeros((len(passing), 1))
     peak = -np.ones((len(stopping), 1))
     rows = [
@@ -60,51 +84,67 @@ def design() -> np.ndarray:
         np.full(len(passing), ripple - 1),
         np.zeros(2 * len(stopping)),
     ]
-    k = np.arange(TERMS + 1)
-    unit_gain = np.eye(1, TERMS + 2)
-    closed_ends = np.append((-1.0) ** k * np.where(k == 0, 1, 2), 0)[None, :]
-    cost = np.zeros(TERMS + 2)
-    cost[-1] = 1e4  # brings the peak (about 3e-5) into the range of the solver's tolerances
+    k = np.arange(spec.terms + 1)
+    weight = np.where(k == 0, 1, 2)
+    # Places u where h is to be 0: the end, and between equal rates every whole number but 0.
+    zeros = np.arange(1 if spec.equal else spec.span // 2, spec.span // 2 + 1)
+    unit_gain = np.eye(1, spec.terms + 2)
+    closed = np.cos(2 * np.pi * np.outer(zeros, k) / spec.span) * weight
+    cost = np.zeros(spec.terms + 2)
+    # Brings the peak into the range of the solver's tolerances.
+    cost[-1] = 1e4 if spec.span < 100 else 1e5
     solved = linprog(
         cost,
         A_ub=np.vstack(rows),
         b_ub=np.concatenate(bounds),
-        A_eq=np.vstack([unit_gain, closed_ends]),
-        b_eq=[1, 0],
-        bounds=[(None, None)] * (TERMS + 2),
+        A_eq=np.vstack([unit_gain, np.hstack([closed, np.zeros((len(zeros), 1))])]),
+        b_eq=[1] + [0] * len(zeros),
+        bounds=[(None, None)] * (spec.terms + 2),
         method="highs",
     )
     if solved.status != 0:
-        raise SystemExit(f"no such filter: {solved.message}")
+        raise SystemExit(f"no such filter: {spec}: {solved.message}")
     return np.asarray(solved.x[:-1])
 
 
-def header(terms: np.ndarray) -> str:
-    """The text of the C header."""
-    numbers = [f"{value:.{DECIMALS}f}" for value in terms]
-    lines = [", ".join(numbers[i : i + 6]) for i in range(0, len(numbers), 6)]
-    body = ",\n    ".join(lines)
-    return f"""/* Generated by tools/design_resampler.py; do not edit. */
-#ifndef VC_RESAMPLE_TABLE_H
-#define VC_RESAMPLE_TABLE_H
+def array_name(spec: Spec) -> str:
+    return f"{spec.preset}_{'equal' if spec.equal else 'terms'}"
 
-#define VC_RESAMPLE_SPAN      {SPAN}
-#define VC_RESAMPLE_TERMS     {TERMS}
-#define VC_RESAMPLE_PASS_EDGE {PASS_EDGE}
-#define VC_RESAMPLE_STOP_EDGE {STOP_EDGE}
 
-/* clang-format off */
-static const double vc_resample_terms[VC_RESAMPLE_TERMS + 1] = {{
-    {body},
-}};
-/* clang-format on */
-
-#endif
-"""
+def header(designs: list[np.ndarray]) -> str:
+    """The text of the C header; designs as SPECS."""
+    arrays, rows = [], []
+    for spec, terms in zip(SPECS, designs, strict=True):
+        numbers = [f"{value:.{DECIMALS}f}" for value in terms]
+        lines = [", ".join(numbers[i : i + 6]) for i in range(0, len(numbers), 6)]
+        body = ",\n    ".join(lines)
+        arrays.append(f"static const double {array_name(spec)}[{len(terms)}] = {{\n    {body},\n}};")
+        rows.append(f"    {{{spec.span}, {spec.terms}, {array_name(spec)}}},")
+    table = "\n".join(rows)
+    return "\n".join(
+        [
+            "/* Generated by tools/design_resampler.py; do not edit. */",
+            "#ifndef VC_RESAMPLE_TABLE_H",
+            "#define VC_RESAMPLE_TABLE_H",
+            "",
+            "/* clang-format off */",
+            *arrays,
+            "",
+            "/* Two a preset: for unequal rates, then for equal ones. */",
+            "static const struct { int span, n_terms; const double *terms; }",
+            f"vc_resample_designs[{len(rows)}] = {{",
+            table,
+            "};",
+            "/* clang-format on */",
+            "",
+            "#endif",
+            "",
+        ]
+    )
 
 
 def main() -> None:
-    text = header(design())
+    text = header([design(spec) for spec in SPECS])
     if "--print" in sys.argv[1:]:
         print(text, end="")
     else:

@@ -27,6 +27,10 @@ typedef struct vc_resample_kernels {
      * starts[i] on. The phases repeat after l outputs. */
     void (*dots)(const float *x, const float *taps, size_t n_taps, const int32_t *starts,
                  const int32_t *phases, size_t l, float *y, size_t n);
+    /* y[i] = the dot product with x from starts[i] on of four rows of the table, from rows[i] on,
+     * weighted by weights[4 i ...]. n_taps is a multiple of VC_RESAMPLE_PAD. */
+    void (*blends)(const float *x, const float *table, size_t n_taps, const int32_t *starts,
+                   const int32_t *rows, const float *weights, float *y, size_t n);
     /* Deals n groups of m samples out to m streams. */
     void (*deal_s16)(const int16_t *in, size_t n, float *streams, size_t stride, size_t m);
     void (*deal_f32)(const float *in, size_t n, float *streams, size_t stride, size_t m);

@@ -121,6 +121,27 @@ static void dots(const float *x, const float *taps, size_t n_taps, const int32_t
         }
 }
 
+/* Four rows an input load, weighted before the one reduction. */
+static void blends(const float *x, const float *table, size_t n_taps, const int32_t *starts,
+                   const int32_t *rows, const float *weights, float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float *from = x + starts[i], *taps = table + (size_t)rows[i] * n_taps;
+        vc_lanes sums[4];
+        for (int row = 0; row < 4; row++) sums[row] = vc_lanes_zero();
+        for (size_t k = 0; k < n_taps; k += VC_LANES) {
+            vc_lanes in = vc_lanes_load(from + k);
+            for (int row = 0; row < 4; row++)
+                sums[row] =
+                    vc_lanes_madd(vc_lanes_load(taps + (size_t)row * n_taps + k), in, sums[row]);
+        }
+        vc_lanes sum = vc_lanes_mul(vc_lanes_fill(weights[4 * i]), sums[0]);
+        for (int row = 1; row < 4; row++)
+            sum = vc_lanes_madd(vc_lanes_fill(weights[4 * i + (size_t)row]), sums[row], sum);
+        y[i] = vc_lanes_sum(sum);
+    }
+}
+
 /* The stream count is a constant in each copy, so that the compiler vectorizes the strided access,
  * which it does for 1, 2, 3 and 4. Six is done as three and two. Not inlined: `restrict` does not
  * survive that, and the loops with it. */
@@ -226,5 +247,5 @@ GATHER(gather_s16, int16_t, vc_f32_to_s16)
 GATHER(gather_f32, float, AS_IS)
 
 const vc_resample_kernels VC_RESAMPLE_TABLE = {
-    VC_LANES, columns, columns2, columns3, dots, deal_s16, deal_f32, gather_s16, gather_f32,
+    VC_LANES, columns, columns2, columns3, dots, blends, deal_s16, deal_f32, gather_s16, gather_f32,
 };

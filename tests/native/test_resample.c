@@ -93,6 +93,157 @@ VC_TEST(slicing_law_and_reset)
     }
 }
 
+/* A handle for trim: in_hz to out_hz, at a level, so many channels. */
+static vc_resample *make_trim(int in_hz, int out_hz, vc_resample_preset preset, int channels)
+{
+    vc_resample_config config = vc_resample_config_default();
+    config.in_hz = in_hz;
+    config.out_hz = out_hz;
+    config.preset = preset;
+    config.channels = channels;
+    config.trim = 1;
+    vc_resample *resampler;
+    VC_NEED(vc_resample_create(&resampler, &config) == VC_OK);
+    return resampler;
+}
+
+/* n inputs from `at` on; the outputs, whose number inputs_for and max_output must tell. */
+static size_t fed(vc_resample *r, const float *from, size_t n, float *out)
+{
+    size_t n_in = n, n_out = 6 * MOST, most = vc_resample_max_output(r, n);
+    if (n > 0) VC_CHECK(vc_resample_inputs_for(r, most + 1) > n);
+    VC_CHECK(vc_resample_inputs_for(r, most) <= n);
+    VC_CHECK_OK(vc_resample_process_f32(r, from, &n_in, out, &n_out));
+    VC_CHECK_EQ(n_in, n);
+    VC_CHECK_EQ(n_out, most);
+    return n_out;
+}
+
+VC_TEST(trim_0_is_the_usual_path)
+{
+    /* Oracle: a handle without trim, bit for bit; equal rates: the input, later. */
+    for (int a = 0; a < N_RATES; a++)
+        for (int b = 0; b < N_RATES; b++) {
+            vc_resample *usual = make(rates_hz[a], rates_hz[b], VC_CPU_AUTO);
+            vc_resample *trim = make_trim(rates_hz[a], rates_hz[b], VC_RESAMPLE_VOICE, 1);
+            VC_CHECK_OK(vc_resample_set_trim_ppm(trim, 0.0));
+            size_t n = fed(usual, in, MOST, whole);
+            VC_CHECK_EQ(fed(trim, in, MOST, other), n);
+            size_t late = a == b ? 23 : 0;
+            VC_CHECK_EQ(vc_resample_delay_samples(trim) - vc_resample_delay_samples(usual), late);
+            for (size_t i = 0; i < late; i++) VC_CHECK_EQ(other[i], 0.0f);
+            VC_CHECK(memcmp(whole, other + late, (n - late) * sizeof(float)) == 0);
+            VC_CHECK_EQ(vc_resample_flush_samples(trim),
+                        a == b ? late : vc_resample_flush_samples(usual));
+            vc_resample_destroy(usual);
+            vc_resample_destroy(trim);
+        }
+}
+
+VC_TEST(trim_slicing_and_reset)
+{
+    /* Oracle: the same changes of trim at the same inputs, in one call each; bit for bit. */
+    static const double trims_ppm[] = {0.0, 500.0, -123.4567, 0.0, -500.0};
+    enum { CHANGES = 5, EACH = MOST / CHANGES };
+    uint32_t seed = 7;
+    for (int preset = VC_RESAMPLE_TELEPHONY; preset <= VC_RESAMPLE_STUDIO; preset++)
+        for (int a = 0; a < N_RATES; a++)
+            for (int b = 0; b < N_RATES; b++) {
+                vc_resample *one =
+                    make_trim(rates_hz[a], rates_hz[b], (vc_resample_preset)preset, 1);
+                vc_resample *two =
+                    make_trim(rates_hz[a], rates_hz[b], (vc_resample_preset)preset, 1);
+                size_t all = 0;
+                for (int c = 0; c < CHANGES; c++) {
+                    VC_CHECK_OK(vc_resample_set_trim_ppm(one, trims_ppm[c]));
+                    all += fed(one, in + c * EACH, EACH, whole + all);
+                }
+                all += flushed(one, whole + all, 1000);
+                for (int round = 0; round < 3; round++) {
+                    if (round == 2) {
+                        VC_CHECK_OK(vc_resample_set_trim_ppm(two, 99.0));
+                        (void)sliced(two, in + 5, 333, other, &seed);
+                        vc_resample_reset(two);
+                    }
+                    VC_CHECK_EQ(vc_resample_trim_ppm(two), 0.0);
+                    size_t part = 0;
+                    for (int c = 0; c < CHANGES; c++) {
+                        VC_CHECK_OK(vc_resample_set_trim_ppm(two, trims_ppm[c]));
+                        part += sliced(two, in + c * EACH, EACH, other + part, &seed);
+                    }
+                    part += flushed(two, other + part, 6 + vc_test_random(&seed) % 50);
+                    VC_CHECK_EQ(part, all);
+                    VC_CHECK(memcmp(whole, other, all * sizeof(float)) == 0);
+                }
+                vc_resample_destroy(one);
+                vc_resample_destroy(two);
+            }
+}
+
+VC_TEST(trim_position_is_exact_for_hours)
+{
+    /* Oracle: integers. 8 to 16 kHz at +123.456 ppm for 3 hours; the outputs after n inputs are
+     * those m with (1 + m (1 + ppm)) / 2 <= n, the first at the usual place. */
+    enum { HZ = 8000, HOURS = 3 };
+    vc_resample *r = make_trim(HZ, 2 * HZ, VC_RESAMPLE_TELEPHONY, 1);
+    VC_CHECK_OK(vc_resample_set_trim_ppm(r, 123.456));
+    uint64_t n_in = 0, n_out = 0;
+    for (; n_in < (uint64_t)HOURS * 3600 * HZ; n_in += MOST) n_out += fed(r, in, MOST, whole);
+    uint64_t expected = ((2 * n_in - 1) * 1000000000 + 1000123456) / 1000123456;
+    VC_CHECK_EQ(n_out, expected);
+    /* At once the count is the same: 3 hours are more than 64 bits hold in the unit of places. */
+    vc_resample_reset(r);
+    VC_CHECK_OK(vc_resample_set_trim_ppm(r, 123.456));
+    VC_CHECK_EQ(vc_resample_max_output(r, (size_t)n_in), expected);
+    VC_CHECK_EQ(vc_resample_inputs_for(r, (size_t)expected), n_in);
+    VC_CHECK(vc_resample_inputs_for(r, (size_t)expected + 1) > n_in);
+    vc_resample_destroy(r);
+}
+
+VC_TEST(trim_is_heard_as_a_pure_tone)
+{
+    /* Oracle: the sine itself, times one gain (the pass band's ripple), at the outputs' places,
+     * computed in double; 0.4 of the lower rate's Nyquist frequency, the trim going 0, 500, -300,
+     * 0 ppm on the run. Bound: SNR by preset; a step anywhere would be in the error. */
+    static const double trims_ppm[] = {0.0, 500.0, -300.0, 0.0}, bounds_db[] = {80.0, 92.0, 115.0};
+    static const int pairs_hz[][2] = {{8000, 8000},   {8000, 16000},  {16000, 8000},
+                                      {44100, 16000}, {16000, 48000}, {48000, 48000}};
+    const double pi = 3.14159265358979323846;
+    static double pure[4 * 4 * MOST], heard[4 * 4 * MOST];
+    for (int preset = VC_RESAMPLE_TELEPHONY; preset <= VC_RESAMPLE_STUDIO; preset++)
+        for (size_t p = 0; p < sizeof pairs_hz / sizeof pairs_hz[0]; p++) {
+            int in_hz = pairs_hz[p][0], out_hz = pairs_hz[p][1];
+            vc_resample *r = make_trim(in_hz, out_hz, (vc_resample_preset)preset, 1);
+            double lower_hz = in_hz < out_hz ? in_hz : out_hz, step = (double)in_hz / out_hz;
+            double turn = 2.0 * pi * 0.2 * lower_hz / in_hz, product = 0.0, power = 0.0;
+            double error = 0.0;
+            double place = -vc_resample_delay_samples(r) * step;
+            size_t start = 0, all = 0;
+            for (int c = 0; c < 4; c++, start += MOST) {
+                float tone[MOST];
+                for (int i = 0; i < MOST; i++)
+                    tone[i] = (float)(0.5 * sin(turn * (double)(start + (size_t)i)));
+                VC_CHECK_OK(vc_resample_set_trim_ppm(r, trims_ppm[c]));
+                size_t n = fed(r, tone, MOST, whole);
+                for (size_t i = 0; i < n; i++, all++) {
+                    pure[all] = sin(turn * place);
+                    heard[all] = (double)whole[i];
+                    place += step * (1.0 + 1e-6 * trims_ppm[c]);
+                }
+            }
+            size_t first = all / 8; /* the start rings */
+            for (size_t i = first; i < all; i++) {
+                product += heard[i] * pure[i];
+                power += pure[i] * pure[i];
+            }
+            double gain = product / power;
+            for (size_t i = first; i < all; i++)
+                error += (heard[i] - gain * pure[i]) * (heard[i] - gain * pure[i]);
+            VC_CHECK(10.0 * log10(gain * gain * power / error) >= bounds_db[preset]);
+            vc_resample_destroy(r);
+        }
+}
+
 VC_TEST(nothing_beyond_the_window_is_heard)
 {
     /* A NaN spoils only the outputs whose window holds it, however late the next call comes. */
@@ -194,6 +345,15 @@ VC_TEST(rejects)
     VC_CHECK_EQ(vc_resample_process_s16(r, s, &n_in, out, &n_out), VC_E_STATE);
     vc_resample_reset(r);
     VC_CHECK_OK(vc_resample_process_s16(r, s, &n_in, out, &n_out));
+    VC_CHECK_EQ(vc_resample_set_trim_ppm(r, 1.0), VC_E_STATE);
+    VC_CHECK_EQ(vc_resample_set_trim_ppm(NULL, 1.0), VC_E_NULL);
+    vc_resample_destroy(r);
+    r = make_trim(8000, 8000, VC_RESAMPLE_VOICE, 1);
+    VC_CHECK_EQ(vc_resample_set_trim_ppm(r, 500.1), VC_E_RANGE);
+    VC_CHECK_EQ(vc_resample_set_trim_ppm(r, NAN), VC_E_RANGE);
+    VC_CHECK_EQ(vc_resample_trim_ppm(r), 0.0);
+    VC_CHECK_OK(vc_resample_set_trim_ppm(r, -0.0123));
+    VC_CHECK_EQ(vc_resample_trim_ppm(r), -0.012);
     vc_resample_destroy(r);
     vc_resample_destroy(NULL);
 }
@@ -226,6 +386,8 @@ VC_TEST(allocation_failure_and_balance)
         }
 }
 
-VC_MAIN(VC_RUN(slicing_law_and_reset) VC_RUN(nothing_beyond_the_window_is_heard)
-            VC_RUN(levels_agree) VC_RUN(formats_share_the_stream) VC_RUN(rejects)
-                VC_RUN(allocation_failure_and_balance))
+VC_MAIN(VC_RUN(slicing_law_and_reset) VC_RUN(trim_0_is_the_usual_path)
+            VC_RUN(trim_slicing_and_reset) VC_RUN(trim_position_is_exact_for_hours)
+                VC_RUN(trim_is_heard_as_a_pure_tone) VC_RUN(nothing_beyond_the_window_is_heard)
+                    VC_RUN(levels_agree) VC_RUN(formats_share_the_stream) VC_RUN(rejects)
+                        VC_RUN(allocation_failure_and_balance))
