@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from voicecore.media._g711 import G711 as G711
     from voicecore.media._jitter import FrameInfo as FrameInfo
     from voicecore.media._jitter import JitterBuffer as JitterBuffer
+    from voicecore.media._jitter import JitterEvent as JitterEvent
     from voicecore.media._resample import Resampler as Resampler
     from voicecore.media._rtp import RtpPacket as RtpPacket
     from voicecore.media._silero import SileroVad as SileroVad
@@ -40,6 +41,7 @@ _HOME = {
     "G711": "voicecore.media._g711",
     "FrameInfo": "voicecore.media._jitter",
     "JitterBuffer": "voicecore.media._jitter",
+    "JitterEvent": "voicecore.media._jitter",
     "Resampler": "voicecore.media._resample",
     "RtpPacket": "voicecore.media._rtp",
     "SileroVad": "voicecore.media._silero",

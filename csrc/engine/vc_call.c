@@ -9,6 +9,7 @@
 #include "base/vc_convert.h"
 #include "base/vc_ring.h"
 #include "codec/vc_g711.h"
+#include "codec/vc_l16.h"
 #include "net/vc_dtmf.h"
 #include "vad/vc_speech.h"
 
@@ -138,6 +139,7 @@ vc_status vc_call_create(vc_call **out, const vc_call_config *config)
     *out = NULL;
     if (config->rate_hz != 8000 && config->rate_hz != 16000) return VC_E_RATE;
     if (config->rate_hz != vc_silero_model_rate_hz(config->model)) return VC_E_RATE;
+    if (config->codec < VC_CODEC_PCMU || config->codec > VC_CODEC_L16) return VC_E_RANGE;
     if (config->codec != VC_CODEC_L16 && config->rate_hz != 8000 && !config->pushed)
         return VC_E_RATE;
     if (config->payload_type < 0 || config->payload_type > 127) return VC_E_RANGE;
@@ -514,13 +516,8 @@ static size_t encode(const vc_call *call, const int16_t *samples, size_t n, uint
     switch (call->config.codec) {
     case VC_CODEC_PCMU: vc_g711_ulaw_encode(samples, payload, n); return n;
     case VC_CODEC_PCMA: vc_g711_alaw_encode(samples, payload, n); return n;
-    case VC_CODEC_L16: break;
+    default: vc_l16_encode(samples, payload, n); return 2 * n; /* create allows no other */
     }
-    for (size_t i = 0; i < n; i++) {
-        payload[2 * i] = (uint8_t)((uint16_t)samples[i] >> 8);
-        payload[2 * i + 1] = (uint8_t)((uint16_t)samples[i] & 0xff);
-    }
-    return 2 * n;
 }
 
 /* The next telephone-event payload, if a digit is being sent. */

@@ -12,7 +12,7 @@
 
 #define WINDOW_NS         (500 * VC_NS_PER_MS)
 #define FORGET_NS         (VC_DELAY_WINDOWS * WINDOW_NS)
-#define FORGETTING        0.9995f /* 40 s of packets of 20 ms */
+#define FORGETTING        0.999f  /* 20 s of packets of 20 ms */
 #define BEHIND_FORGETTING 0.9998f /* 100 s */
 #define COST_MS           200.0f  /* delay that is worth one percent of late packets */
 #define FEWEST_TARGET     25

@@ -20,7 +20,7 @@ typedef struct vc_histogram {
     uint32_t entries;   /* stops at UINT32_MAX */
 } vc_histogram;
 
-/* forgetting: 0 < forgetting <= 1; 0.9995 remembers about 2000 entries. */
+/* forgetting: 0 < forgetting <= 1; 0.999 remembers about 1000 entries. */
 VC_RT void vc_histogram_reset(vc_histogram *histogram, float forgetting);
 
 /* Any number; below 0 and NaN count as 0. */

@@ -20,7 +20,7 @@ vc_jitter_config vc_jitter_config_default(void)
                               .codec = VC_CODEC_PCMU,
                               .rate_hz = 8000,
                               .loss_wait_ms = 60,
-                              .min_depth_ms = 20,
+                              .min_depth_ms = 0,
                               .max_depth_ms = 400};
 }
 
@@ -111,7 +111,8 @@ static vc_status create_parts(vc_jitter *jitter, unsigned codecs)
     trim.trim = 1;
     trim.allocator = allocator;
     status = vc_resample_create(&jitter->trim, &trim);
-    return status == VC_E_RATE ? VC_OK : status; /* other rates: stretching alone follows the clock */
+    return status == VC_E_RATE ? VC_OK
+                               : status; /* other rates: stretching alone follows the clock */
 }
 
 /* The samples' memory stands behind the handle. */
@@ -328,9 +329,7 @@ void vc_jitter_get_stats(const vc_jitter *jitter, vc_jitter_stats *stats)
     stats->depth_ms = held * 1000.0 / jitter->config.rate_hz;
     stats->mean_delay_ms = s->waited_samples > 0.0 ? s->waited_ms / s->waited_samples : 0.0;
     stats->drift_ppm = vc_drift_ppm(&s->drift);
-    if (jitter->config.mode == VC_JITTER_PLAY) {
-        stats->target_ms = vc_jitter_target_ms(jitter);
-        stats->delay_ms = s->prefill ? 0.0 : vc_jitter_playout_delay_ms(jitter);
-    }
+    stats->delay_ms = s->delay_ms;
+    if (jitter->config.mode == VC_JITTER_PLAY) stats->target_ms = vc_jitter_target_ms(jitter);
     stats->mos = opinion(stats, stats->mean_delay_ms, jitter->config.rate_hz);
 }

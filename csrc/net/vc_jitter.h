@@ -48,19 +48,21 @@ typedef enum vc_codec {
 
 #define VC_JITTER_PAYLOAD_TYPES 8
 
+typedef struct vc_jitter_payload_type {
+    uint8_t payload_type; /* 0..127, each once */
+    vc_codec codec;       /* audio of one sample rate, CN, EVENTS, RED */
+} vc_jitter_payload_type;
+
 typedef struct vc_jitter_config {
     vc_jitter_mode mode; /* default LISTEN */
     vc_codec codec;      /* of every packet, if no payload types are named; default PCMU */
     int rate_hz;         /* of the output: 8000 (default) .. 48000, by 50. For PCMU, PCMA and L16
                             also the RTP clock; 16000 for G.722; 8, 12, 16, 24, 48 kHz for Opus */
     int loss_wait_ms;    /* listen: a gap is lost after this long at most; 0..500, default 60 */
-    int min_depth_ms;    /* play: 0..500, default 20; at most max_depth_ms - 20 */
+    int min_depth_ms;    /* play: 0..500, default 0; at most max_depth_ms - 20 */
     int max_depth_ms;    /* hard maximum of held audio; 40..2000, default 400 */
     int payload_types;   /* how many of the following are set; other types are then ignored */
-    struct {
-        uint8_t payload_type; /* 0..127, each once */
-        vc_codec codec;       /* audio of one sample rate, CN, EVENTS, RED */
-    } payload_type[VC_JITTER_PAYLOAD_TYPES];
+    vc_jitter_payload_type payload_type[VC_JITTER_PAYLOAD_TYPES];
     const char *opus_library;      /* NULL: the usual names */
     const vc_allocator *allocator; /* NULL: malloc */
 } vc_jitter_config;

@@ -1,8 +1,8 @@
 /* vc_jitter_play: play mode of vc_jitter: 20 ms every 20 ms.
  *
  * Samples go through a short queue: units are made into its end, 20 ms leave at its front, and
- * between the two a stretch may take out or put in a pitch period. The playout delay is how much
- * later than the fastest packet a sample is played; the decision logic holds it to the target.
+ * between the two a stretch may take out or put in a pitch period. The decision logic holds the
+ * deadline of the packets, counted from the fastest one, to the target.
  * Start: silence until the first packet is as late as the target asks. A gap with younger packets
  * behind it is concealed at once. If the buffer runs dry, audio is made up while the place in the
  * stream stays: a packet that was late is then played (the playout delay has grown by as much), a
@@ -37,10 +37,14 @@ static double delay_of(const vc_jitter *jitter, int64_t stream_position)
     return vc_jitter_elapsed_ms(jitter) - sent_ms - base_ms;
 }
 
-double vc_jitter_playout_delay_ms(const vc_jitter *jitter)
+/* The relative delay up to which the packet at the place in the stream comes in time, if `more`
+ * samples are put into the queue, 20 ms of which leave now. It is needed at the get that finds less
+ * than 20 ms in it. */
+static double deadline_ms(const vc_jitter *jitter, int32_t more)
 {
-    const vc_jitter_state *s = &jitter->s;
-    return delay_of(jitter, s->run_count > 0 ? s->runs[0].stream_position : s->position);
+    int32_t after = jitter->s.level - jitter->frame + more;
+    int32_t gets = after >= 0 ? 1 + after / jitter->frame : -(-after - 1) / jitter->frame;
+    return delay_of(jitter, jitter->s.position) + (double)(gets * VC_TICK_MS);
 }
 
 /* Leaves prefill if the first packet that is held is as late as the target asks. */
@@ -48,7 +52,9 @@ static void try_to_start(vc_jitter *jitter)
 {
     vc_jitter_state *s = &jitter->s;
     const vc_packet_part *head = vc_jitter_head(jitter);
-    if (!head || delay_of(jitter, head->position) < vc_jitter_target_ms(jitter)) return;
+    if (!head) return;
+    double least_ms = vc_jitter_target_ms(jitter) - VC_DECISION_EXPAND_MS;
+    if (delay_of(jitter, head->position) < least_ms) return;
     s->stats.lost += (uint64_t)vc_jitter_missing(jitter, s->last_index, head->index);
     if (head->index - 1 > s->last_index) s->last_index = head->index - 1;
     s->position = s->conceal_until = s->decided_until = head->position;
@@ -287,8 +293,9 @@ static void change_runs(vc_jitter *jitter, int32_t at, int32_t changed, int remo
 static void stretch(vc_jitter *jitter)
 {
     vc_jitter_state *s = &jitter->s;
-    vc_operation operation =
-        vc_decision_of(vc_jitter_playout_delay_ms(jitter), vc_jitter_target_ms(jitter));
+    int32_t most = (int32_t)vc_stretch_max_change_samples(jitter->stretch);
+    vc_operation operation = vc_decision_of(deadline_ms(jitter, 0), deadline_ms(jitter, -most),
+                                            vc_jitter_target_ms(jitter));
     if (s->prefill || operation == VC_OPERATION_NORMAL) return;
     if (s->run_count == 0 || s->runs[0].kind != VC_FRAME_DECODED || gather(jitter) == 0) return;
     size_t n = (size_t)s->level;
@@ -352,6 +359,7 @@ vc_status vc_jitter_get(vc_jitter *jitter, int64_t now_ns, int16_t *samples, vc_
     stretch(jitter);
     fill(jitter); /* what acceleration or the filter took */
     describe(jitter, info);
+    s->delay_ms = s->prefill ? 0.0 : delay_of(jitter, info->stream_position);
     take(jitter, samples, jitter->frame);
     info->depth_samples = vc_packet_buffer_samples(jitter->packets) + s->level;
     return info->kind == VC_FRAME_CONCEALED ? VC_CONCEALED : VC_OK;

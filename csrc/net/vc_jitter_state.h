@@ -83,7 +83,8 @@ typedef struct vc_jitter_state {
     int64_t inserted; /* of those in it, put in by stretching */
     vc_jitter_run runs[VC_JITTER_RUNS]; /* what they are */
     int run_count;
-    int trim; /* play: the drift filter is in the path */
+    double delay_ms; /* of the last frame, after the fastest packet */
+    int trim;        /* play: the drift filter is in the path */
     double trim_ppm;
 } vc_jitter_state;
 
@@ -142,6 +143,5 @@ void vc_jitter_post(vc_jitter *jitter, vc_jitter_event_kind kind, int64_t positi
 
 /* play */
 int32_t vc_jitter_target_ms(const vc_jitter *jitter);
-double vc_jitter_playout_delay_ms(const vc_jitter *jitter);
 
 #endif

@@ -1,4 +1,4 @@
-/* vc_decision. Oracle: the thresholds of its header; no operation may call for its opposite. */
+/* vc_decision. Oracle: the thresholds of its header; a queue played in its simplest form. */
 #include "net/vc_decision.h"
 
 #include <math.h>
@@ -7,31 +7,46 @@
 
 VC_TEST(thresholds)
 {
-    VC_CHECK_EQ(vc_decision_of(60.0, 60.0), VC_OPERATION_NORMAL);
-    VC_CHECK_EQ(vc_decision_of(55.0, 60.0), VC_OPERATION_NORMAL);
-    VC_CHECK_EQ(vc_decision_of(54.9, 60.0), VC_OPERATION_EXPAND);
-    VC_CHECK_EQ(vc_decision_of(70.0, 60.0), VC_OPERATION_NORMAL);
-    VC_CHECK_EQ(vc_decision_of(70.1, 60.0), VC_OPERATION_ACCELERATE);
-    VC_CHECK_EQ(vc_decision_of(160.0, 60.0), VC_OPERATION_ACCELERATE);
-    VC_CHECK_EQ(vc_decision_of(160.1, 60.0), VC_OPERATION_FAST_ACCELERATE);
-    VC_CHECK_EQ(vc_decision_of(NAN, 60.0), VC_OPERATION_NORMAL);
+    VC_CHECK_EQ(vc_decision_of(60.0, 40.0, 60.0), VC_OPERATION_NORMAL);
+    VC_CHECK_EQ(vc_decision_of(55.0, 35.0, 60.0), VC_OPERATION_NORMAL);
+    VC_CHECK_EQ(vc_decision_of(54.9, 34.9, 60.0), VC_OPERATION_EXPAND);
+    VC_CHECK_EQ(vc_decision_of(79.9, 59.9, 60.0), VC_OPERATION_NORMAL);
+    VC_CHECK_EQ(vc_decision_of(80.0, 60.0, 60.0), VC_OPERATION_ACCELERATE);
+    VC_CHECK_EQ(vc_decision_of(62.0, 62.0, 60.0), VC_OPERATION_ACCELERATE); /* costs nothing */
+    VC_CHECK_EQ(vc_decision_of(160.0, 140.0, 60.0), VC_OPERATION_ACCELERATE);
+    VC_CHECK_EQ(vc_decision_of(160.1, 140.1, 60.0), VC_OPERATION_FAST_ACCELERATE);
+    VC_CHECK_EQ(vc_decision_of(NAN, NAN, 60.0), VC_OPERATION_NORMAL);
 }
 
-VC_TEST(a_stretch_never_calls_for_its_opposite)
+/* ms beyond whole frames in a queue; the deadline moves by a frame when they pass 0 or 20. */
+static double deadline_of(double whole_ms, double beyond_ms)
 {
-    for (double change_ms = 2.5; change_ms <= 15.0; change_ms += 0.5)
-        for (double delay_ms = 0.0; delay_ms < 150.0; delay_ms += 0.25) {
-            switch (vc_decision_of(delay_ms, 60.0)) {
-            case VC_OPERATION_ACCELERATE:
-            case VC_OPERATION_FAST_ACCELERATE:
-                VC_CHECK(vc_decision_of(delay_ms - change_ms, 60.0) != VC_OPERATION_EXPAND);
-                break;
-            case VC_OPERATION_EXPAND:
-                VC_CHECK(vc_decision_of(delay_ms + change_ms, 60.0) != VC_OPERATION_ACCELERATE);
-                break;
-            case VC_OPERATION_NORMAL: break;
-            }
-        }
+    return whole_ms + VC_TICK_MS * floor(beyond_ms / VC_TICK_MS);
 }
 
-VC_MAIN(VC_RUN(thresholds) VC_RUN(a_stretch_never_calls_for_its_opposite))
+VC_TEST(it_settles_and_does_not_swing)
+{
+    uint32_t seed = 4;
+    for (int i = 0; i < 20000; i++) {
+        double whole_ms = (double)(vc_test_random(&seed) % 20000) / 100.0;
+        double beyond_ms = (double)(vc_test_random(&seed) % 2000) / 100.0;
+        const double target_ms = 60.0;
+        int turns = 0, operations = 0;
+        vc_operation last = VC_OPERATION_NORMAL;
+        for (;;) {
+            double change_ms = 2.5 + (double)(vc_test_random(&seed) % 1251) / 100.0;
+            vc_operation now = vc_decision_of(deadline_of(whole_ms, beyond_ms),
+                                              deadline_of(whole_ms, beyond_ms - 15.0), target_ms);
+            if (now == VC_OPERATION_NORMAL || ++operations > 200) break;
+            int slower = now == VC_OPERATION_EXPAND, was = last == VC_OPERATION_EXPAND;
+            turns += last != VC_OPERATION_NORMAL && slower != was;
+            beyond_ms += slower ? change_ms : -change_ms;
+            last = now;
+        }
+        double settled_ms = deadline_of(whole_ms, beyond_ms);
+        VC_CHECK(operations <= 200 && turns == 0);
+        VC_CHECK(settled_ms >= target_ms - VC_DECISION_EXPAND_MS && settled_ms < target_ms + 20.0);
+    }
+}
+
+VC_MAIN(VC_RUN(thresholds) VC_RUN(it_settles_and_does_not_swing))

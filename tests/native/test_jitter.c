@@ -307,10 +307,10 @@ VC_TEST(play_is_paced_and_settles_at_the_least_depth)
         VC_CHECK_EQ(info.position, (int64_t)(i + 1) * FRAME);
     }
     vc_jitter_stats stats = stats_of(jitter);
-    VC_CHECK_EQ(stats.target_ms, 20);
-    VC_CHECK(stats.depth_ms < 40);
+    VC_CHECK_EQ(stats.target_ms, 5);
+    VC_CHECK(stats.delay_ms < 40);
     VC_CHECK_EQ(stats.concealed_samples + stats.underruns, 0);
-    VC_CHECK(stats.removed_samples > 0);
+    VC_CHECK(stats.accelerated_samples > 0);
     vc_jitter_destroy(jitter);
 }
 
@@ -324,7 +324,7 @@ VC_TEST(play_conceals_one_frame_for_one_packet)
     VC_CHECK_EQ(stats.lost, 5);
     VC_CHECK_EQ(stats.concealed_samples, 5 * FRAME);
     VC_CHECK_EQ(stats.depth_ms, depth_ms);
-    VC_CHECK_EQ(stats.target_ms, 20);
+    VC_CHECK_EQ(stats.target_ms, 5);
     vc_jitter_destroy(jitter);
 }
 
@@ -338,10 +338,10 @@ VC_TEST(play_after_a_stall_keeps_to_the_maximum_and_comes_down)
         if (i > 260) VC_CHECK_EQ(kind, VC_FRAME_SILENCE);
     }
     for (int i = 200; i < 300; i++) put(jitter, i, 6000);
-    VC_CHECK(stats_of(jitter).depth_ms <= 400);
+    VC_CHECK(stats_of(jitter).depth_ms <= 480); /* and the queue */
     for (int i = 300; i < 1000; i++) tick(jitter, i, 1);
     vc_jitter_stats stats = stats_of(jitter);
-    VC_CHECK(stats.depth_ms <= stats.target_ms + 40);
+    VC_CHECK(stats.delay_ms <= stats.target_ms + 40);
     VC_CHECK_EQ(stats.lost, 0);
     VC_CHECK(stats.discarded >= 78 && stats.discarded <= 82);
     vc_jitter_destroy(jitter);
@@ -373,7 +373,7 @@ VC_TEST(the_modes_keep_apart_and_bad_settings_are_refused)
     config.loss_wait_ms = 501;
     VC_CHECK_EQ(vc_jitter_create(&jitter, &config), VC_E_RANGE);
     config = vc_jitter_config_default();
-    config.codec = (vc_codec)3;
+    config.codec = (vc_codec)5;
     VC_CHECK_EQ(vc_jitter_create(&jitter, &config), VC_E_RANGE);
     VC_CHECK(jitter == NULL);
 }

@@ -191,7 +191,7 @@ def test_play_duplicates_and_reordering_up_to_the_depth_cost_nothing() -> None:
     assert stats["duplicate"] == 300
     assert stats["concealed_samples"] + stats["late"] + stats["lost"] == 0
     heard = np.concatenate([samples for samples, info in played if info.kind == "decoded"])
-    assert stats["removed_samples"] == 0
+    assert stats["accelerated_samples"] == 0
     np.testing.assert_array_equal(heard, sent[: len(heard)])
 
 
@@ -223,19 +223,19 @@ def test_listen_declares_a_loss_by_time_not_by_fill() -> None:
 
 def test_play_depth_follows_the_jitter_up_and_down() -> None:
     generator = random.Random(10)
-    payloads, _ = stream(8000)
+    payloads, _ = stream(9000)
     arrivals = [
-        (20.0 * n + generator.random() * (110 if 1000 <= n < 3000 else 0), n) for n in range(8000)
+        (20.0 * n + generator.random() * (110 if 1000 <= n < 3000 else 0), n) for n in range(9000)
     ]
     buffer, played = run("play", arrivals, payloads)
     depth_ms = [info.depth_ms for _, info in played]
     assert np.median(depth_ms[500:1000]) <= 40
     assert np.median(depth_ms[2000:3000]) >= 40
     assert concealed(played[1500:3000]) <= 0.02
-    assert np.median(depth_ms[7900:]) <= 40
+    assert np.median(depth_ms[8900:]) <= 40
     stats = check_sum(buffer)
     assert stats["lost"] == stats["late"] <= 20  # while it was not yet deep enough
-    assert stats["target_ms"] == 20
+    assert stats["target_ms"] == 5
 
 
 def test_concealment_is_no_click_and_fades_out() -> None:
@@ -297,7 +297,7 @@ def test_reset_is_as_new_and_streams_of_other_codecs_decode() -> None:
         ({"rate_hz": 11025}, RateError),
         ({"rate_hz": 96000}, RateError),
         ({"rate_hz": "8000"}, ConfigError),
-        ({"codec": "opus"}, ConfigError),
+        ({"codec": "speex"}, ConfigError),
         ({"mode": "both"}, ConfigError),
         ({"loss_wait_ms": 501}, ConfigError),
         ({"loss_wait_ms": 1.5}, ConfigError),

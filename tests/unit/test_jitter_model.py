@@ -221,7 +221,7 @@ def test_play_keeps_its_laws(
             outcome = buffer.put(packet_of(course[number], sequence, timestamp), ms * MS)
             assert outcome in ("ok", "late", "duplicate", "full")
             at += 1
-        assert buffer.stats()["depth_ms"] <= max(max_depth_ms, 120)
+        assert buffer.stats()["depth_ms"] <= max(max_depth_ms, 120) + 80
         samples, info = buffer.get(now_ms * MS)
         assert len(samples) == 160
         assert info.position == 160 * tick
@@ -237,12 +237,13 @@ def test_play_keeps_its_laws(
     assert stats["silence_samples"] >= made["silence"]
     assert stats["held"] == 0
     if not stats["discarded"]:
-        # Everything that was decoded came out, but for what was taken out to get less deep.
+        # Everything that was decoded came out, but for what was taken out or put in by stretching.
         ends = {sent.number: sent for sent in course if sent.arrivals_ms}
         decoded = stats["output_samples"] - stats["concealed_samples"] - stats["silence_samples"]
-        assert decoded + stats["removed_samples"] <= sum(sent.samples for sent in ends.values())
+        decoded += stats["accelerated_samples"] - stats["expanded_samples"]
+        assert decoded <= sum(sent.samples for sent in ends.values())
         if not stats["late"]:
-            assert decoded + stats["removed_samples"] == sum(s.samples for s in ends.values())
+            assert decoded == sum(sent.samples for sent in ends.values())
 
 
 @settings(max_examples=100, deadline=None)

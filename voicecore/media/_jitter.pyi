@@ -1,19 +1,31 @@
+from collections.abc import Mapping
+from os import PathLike
 from types import TracebackType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import Buffer, Self
 
+AudioCodec = Literal["pcmu", "pcma", "l16", "g722", "opus"]
+StreamCodec = Literal["pcmu", "pcma", "l16", "g722", "opus", "cn", "telephone-event", "red"]
+
+class JitterEvent(NamedTuple):
+    kind: Literal["concealed", "accelerated", "expanded"]
+    position: int
+    samples: int
+
 class FrameInfo:
     @property
     def position(self) -> int: ...
+    @property
+    def stream_position(self) -> int: ...
     @property
     def timestamp(self) -> int: ...
     @property
     def arrival_ns(self) -> int: ...
     @property
-    def kind(self) -> Literal["decoded", "concealed", "silence"]: ...
+    def kind(self) -> Literal["decoded", "concealed", "silence", "comfort-noise"]: ...
     @property
     def depth_ms(self) -> float: ...
 
@@ -22,16 +34,18 @@ class JitterBuffer:
         self,
         rate_hz: int = 8000,
         *,
-        codec: Literal["pcmu", "pcma", "l16"] = "pcmu",
+        codec: AudioCodec = "pcmu",
         mode: Literal["listen", "play"] = "listen",
         loss_wait_ms: int = 60,
-        min_depth_ms: int = 20,
+        min_depth_ms: int = 0,
         max_depth_ms: int = 400,
+        payload_types: Mapping[int, StreamCodec] | None = None,
+        library: str | PathLike[str] | None = None,
     ) -> None: ...
     @property
     def rate_hz(self) -> int: ...
     @property
-    def codec(self) -> Literal["pcmu", "pcma", "l16"]: ...
+    def codec(self) -> AudioCodec: ...
     @property
     def mode(self) -> Literal["listen", "play"]: ...
     def put(
@@ -42,6 +56,7 @@ class JitterBuffer:
     def get(self, now_ns: int) -> tuple[npt.NDArray[np.int16], FrameInfo]: ...
     @property
     def deadline_ns(self) -> int | None: ...
+    def events(self) -> list[JitterEvent]: ...
     def stats(self) -> dict[str, int | float]: ...
     def reset(self) -> None: ...
     def close(self) -> None: ...

@@ -1,5 +1,8 @@
 """Jitter buffer."""
 
+import os
+from typing import NamedTuple
+
 from cpython.buffer cimport PyBuffer_Release
 from cpython.number cimport PyNumber_Index
 from libc.stdint cimport INT64_MAX, int16_t, int64_t, uint8_t, uint32_t
@@ -20,16 +23,27 @@ from voicecore.media.c_base cimport (
     vc_status,
 )
 from voicecore.media.c_net cimport (
+    VC_CODEC_CN,
+    VC_CODEC_EVENTS,
+    VC_CODEC_G722,
     VC_CODEC_L16,
+    VC_CODEC_OPUS,
     VC_CODEC_PCMA,
     VC_CODEC_PCMU,
+    VC_CODEC_RED,
     VC_FRAME_CONCEALED,
     VC_FRAME_DECODED,
+    VC_FRAME_SILENCE,
+    VC_JITTER_ACCELERATED,
+    VC_JITTER_CONCEALED,
     VC_JITTER_LISTEN,
+    VC_JITTER_PAYLOAD_TYPES,
     VC_JITTER_PLAY,
     vc_frame_info,
     vc_jitter,
     vc_jitter_config,
+    vc_jitter_event,
+    vc_jitter_next_event,
     vc_jitter_config_default,
     vc_jitter_create,
     vc_jitter_deadline_ns,
@@ -57,19 +71,46 @@ from voicecore.errors import (
 
 cnp.import_array()
 
-cdef dict CODECS = {"pcmu": VC_CODEC_PCMU, "pcma": VC_CODEC_PCMA, "l16": VC_CODEC_L16}
+cdef dict AUDIO = {
+    "pcmu": VC_CODEC_PCMU,
+    "pcma": VC_CODEC_PCMA,
+    "l16": VC_CODEC_L16,
+    "g722": VC_CODEC_G722,
+    "opus": VC_CODEC_OPUS,
+}
+cdef dict CODECS = {
+    **AUDIO,
+    "cn": VC_CODEC_CN,
+    "telephone-event": VC_CODEC_EVENTS,
+    "red": VC_CODEC_RED,
+}
+
+
+class JitterEvent(NamedTuple):
+    """A change that a JitterBuffer made to the timeline.
+
+    kind: "concealed" (``samples`` from ``position`` on are made up), "accelerated" (``samples`` of
+    the sender's were taken out at ``position``) or "expanded" (as many were put in there).
+    position: sample index of the output.
+    """
+
+    kind: str
+    position: int
+    samples: int
 
 
 @cython.freelist(16)
 cdef class FrameInfo:
     """What a JitterBuffer gave out; immutable.
 
-    position: sample index of the first sample; timestamp: its RTP timestamp; arrival_ns: arrival of
-    the packet that it came from, or the time of the call if nothing was decoded; kind: "decoded",
-    "concealed" (some of it is made up) or "silence"; depth_ms: audio still held.
+    position: sample index of the first sample; stream_position: its sample index on the sender's
+    timeline; timestamp: its RTP timestamp; arrival_ns: arrival of the packet that it came from, or
+    the time of the call if nothing was decoded; kind: "decoded", "concealed" (some of it is made
+    up), "silence" or "comfort-noise"; depth_ms: audio still held.
     """
 
     cdef readonly int64_t position
+    cdef readonly int64_t stream_position
     cdef readonly uint32_t timestamp
     cdef readonly int64_t arrival_ns
     cdef readonly str kind
@@ -79,8 +120,8 @@ cdef class FrameInfo:
         raise ConfigError("FrameInfo objects are made by JitterBuffer.read and .get")
 
     def __repr__(self):
-        return (f"FrameInfo(position={self.position}, timestamp={self.timestamp}, "
-                f"arrival_ns={self.arrival_ns}, kind={self.kind!r}, depth_ms={self.depth_ms:g})")
+        return (f"FrameInfo(position={self.position}, stream_position={self.stream_position}, "
+                f"timestamp={self.timestamp}, arrival_ns={self.arrival_ns}, kind={self.kind!r}, depth_ms={self.depth_ms:g})")
 
 
 cdef inline int64_t time_of(object now_ns) except? -1:
@@ -101,18 +142,54 @@ cdef int int_of(object value, str name) except? -1:
         raise ConfigError(f"{name} is {value!r}; use an int") from None
 
 
+cdef int set_payload_types(vc_jitter_config *config, object payload_types) except -1:
+    """Checked payload types; none leave the codec alone."""
+    if payload_types is None:
+        return 0
+    if not isinstance(payload_types, dict) or not payload_types:
+        raise ConfigError(
+            f"payload_types is {payload_types!r}; use a dict such as {{0: 'pcmu', 13: 'cn'}}")
+    if len(payload_types) > VC_JITTER_PAYLOAD_TYPES:
+        raise ConfigError(
+            f"payload_types has {len(payload_types)} entries; {VC_JITTER_PAYLOAD_TYPES} at most")
+    if not any(codec in AUDIO for codec in payload_types.values()):
+        raise ConfigError(f"payload_types {payload_types!r} name no audio codec; "
+                          f"add one of {', '.join(map(repr, AUDIO))}")
+    cdef int n = 0
+    for number, codec in payload_types.items():
+        kind = int_of(number, "a payload type")
+        if not 0 <= kind <= 127:
+            raise ConfigError(f"payload type {number} is not 0..127")
+        if codec not in CODECS:
+            raise ConfigError(f"unknown codec {codec!r} of payload type {number}; "
+                              f"use one of {', '.join(map(repr, CODECS))}")
+        config.payload_type[n].payload_type = <uint8_t>kind
+        config.payload_type[n].codec = CODECS[codec]
+        n += 1
+    config.payload_types = n
+    return 0
+
+
 cdef class JitterBuffer:
-    """Jitter buffer for one RTP stream of PCMU, PCMA or L16 audio.
+    """Jitter buffer for one RTP stream; an adaptive one for an ear, an eager one for an agent's.
 
     mode "listen" (for an agent's ear): ``read`` gives all that is contiguous as soon as it is
-    there; only what is out of order is held; a gap is concealed once loss_wait_ms (0..500) have
-    passed since the first younger packet came. Read after every put.
+    there; only what is out of order is held; a gap is concealed once a late packet would have come,
+    which is learnt, and after loss_wait_ms (0..500) at most. Read after every put.
     mode "play" (for a human's ear): ``get`` gives 20 ms, each 20 ms, at a depth that follows the
-    network's jitter between min_depth_ms (0..500) and max_depth_ms.
-    max_depth_ms (40..2000): hard maximum of held audio. rate_hz: 8000..48000, a multiple of 50.
+    network's jitter between min_depth_ms (0..500) and max_depth_ms, by playing a little faster or
+    slower; the sender's clock is followed.
+    max_depth_ms (40..2000): hard maximum of held audio. rate_hz of the output: 8000..48000, a
+    multiple of 50; also the RTP clock, but for "g722" (16000 Hz only) and "opus" (8000, 12000,
+    16000, 24000 or 48000 Hz).
+    codec: "pcmu", "pcma", "l16", "g722" or "opus", of every packet; or payload_types, a dict of up
+    to 8 payload types: {0: "pcmu", 13: "cn", 101: "telephone-event", 97: "red"}. Then the codec may
+    change in mid-call, comfort noise fills pauses, redundancy is used, and other types are ignored.
+    library: path of libopus; None takes VOICECORE_LIBOPUS or the system's.
 
     Output is one continuous timeline of int16 samples. Times are nanoseconds of one monotonic
-    clock. Settings out of range raise ConfigError or RateError; the other mode's method StateError.
+    clock. Settings out of range raise ConfigError or RateError; the other mode's method StateError;
+    Opus without libopus MissingLibraryError. Algorithm: docs/units/jitter.md.
 
     >>> buffer = JitterBuffer(8000, codec="pcmu")
     >>> buffer.put(bytes(RtpPacket(b"\\xff" * 160)), arrival_ns=0)
@@ -136,22 +213,28 @@ cdef class JitterBuffer:
         self._busy = 0
 
     def __init__(self, rate_hz=8000, *, codec="pcmu", mode="listen", loss_wait_ms=60,
-                 min_depth_ms=20, max_depth_ms=400):
+                 min_depth_ms=0, max_depth_ms=400, payload_types=None, library=None):
         cdef vc_jitter_config config = vc_jitter_config_default()
-        if codec not in CODECS:
-            raise ConfigError(f"unknown codec {codec!r}; use 'pcmu', 'pcma' or 'l16'")
+        if codec not in AUDIO:
+            raise ConfigError(f"unknown codec {codec!r}; use one of {', '.join(map(repr, AUDIO))}")
         if mode != "listen" and mode != "play":
             raise ConfigError(f"unknown mode {mode!r}; use 'listen' or 'play'")
         config.mode = VC_JITTER_LISTEN if mode == "listen" else VC_JITTER_PLAY
-        config.codec = CODECS[codec]
+        config.codec = AUDIO[codec]
         config.rate_hz = int_of(rate_hz, "rate_hz")
         config.loss_wait_ms = int_of(loss_wait_ms, "loss_wait_ms")
         config.min_depth_ms = int_of(min_depth_ms, "min_depth_ms")
         config.max_depth_ms = int_of(max_depth_ms, "max_depth_ms")
+        set_payload_types(&config, payload_types)
+        if library is None:
+            library = os.environ.get("VOICECORE_LIBOPUS")
+        cdef bytes path = os.fsencode(library) if library else None
+        config.opus_library = <const char *>path if path is not None else NULL
         if self._jitter is not NULL:
             raise StateError("a JitterBuffer is set up once; make a new one")
         check(vc_jitter_create(&self._jitter, &config),
-              f"JitterBuffer(rate_hz={rate_hz} [8000..48000, multiple of 50], "
+              f"JitterBuffer(rate_hz={rate_hz} [8000..48000, multiple of 50; 16000 for g722; "
+              f"8000, 12000, 16000, 24000, 48000 for opus], "
               f"loss_wait_ms={loss_wait_ms} [0..500], min_depth_ms={min_depth_ms} "
               f"[0..500, 20 below max_depth_ms], max_depth_ms={max_depth_ms} [40..2000])")
         self.rate_hz = config.rate_hz
@@ -191,8 +274,9 @@ cdef class JitterBuffer:
             vc_guard_leave(&self._busy)
             if status < 0:
                 raise PacketError(
-                    f"an RTP payload of {parsed.payload_bytes} bytes is no {self.codec} audio: "
-                    "it must have 1 sample to 120 ms, and whole samples; drop the packet")
+                    f"an RTP payload of {parsed.payload_bytes} bytes is none of type "
+                    f"{parsed.payload_type} here: audio has 1 sample to 120 ms, and whole samples; "
+                    "drop the packet")
         finally:
             PyBuffer_Release(&view)
         return status
@@ -252,14 +336,17 @@ cdef class JitterBuffer:
     cdef FrameInfo _info(self, const vc_frame_info *info):
         cdef FrameInfo made = FrameInfo.__new__(FrameInfo)
         made.position = info.position
+        made.stream_position = info.stream_position
         made.timestamp = info.timestamp
         made.arrival_ns = info.arrival_ns
         if info.kind == VC_FRAME_DECODED:
             made.kind = "decoded"
         elif info.kind == VC_FRAME_CONCEALED:
             made.kind = "concealed"
-        else:
+        elif info.kind == VC_FRAME_SILENCE:
             made.kind = "silence"
+        else:
+            made.kind = "comfort-noise"
         made.depth_ms = info.depth_samples * 1000.0 / self.rate_hz
         return made
 
@@ -270,6 +357,28 @@ cdef class JitterBuffer:
         cdef int64_t deadline = vc_jitter_deadline_ns(self._jitter)
         vc_guard_leave(&self._busy)
         return None if deadline == INT64_MAX else deadline
+
+    def events(self):
+        """What was done to the timeline since the last call: a list of JitterEvent, oldest first.
+
+        Positions are exact, for echo cancellers and word times. 32 events are kept; older ones are
+        counted in stats()["events_lost"]. Concealment is told when it has ended, or every second.
+        """
+        cdef vc_jitter_event event
+        found = []
+        self._enter()
+        try:
+            while vc_jitter_next_event(self._jitter, &event) == VC_OK:
+                if event.kind == VC_JITTER_CONCEALED:
+                    kind = "concealed"
+                elif event.kind == VC_JITTER_ACCELERATED:
+                    kind = "accelerated"
+                else:
+                    kind = "expanded"
+                found.append(JitterEvent(kind, event.position, event.samples))
+        finally:
+            vc_guard_leave(&self._busy)
+        return found
 
     def stats(self):
         """Counters since the start or reset; the names are those of vc_jitter_stats in C.

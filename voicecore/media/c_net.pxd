@@ -55,6 +55,15 @@ cdef extern from "net/vc_jitter.h" nogil:
         VC_CODEC_PCMU
         VC_CODEC_PCMA
         VC_CODEC_L16
+        VC_CODEC_G722
+        VC_CODEC_OPUS
+        VC_CODEC_CN
+        VC_CODEC_EVENTS
+        VC_CODEC_RED
+    int VC_JITTER_PAYLOAD_TYPES
+    ctypedef struct vc_jitter_payload_type:
+        uint8_t payload_type
+        vc_codec codec
     ctypedef struct vc_jitter_config:
         vc_jitter_mode mode
         vc_codec codec
@@ -62,36 +71,58 @@ cdef extern from "net/vc_jitter.h" nogil:
         int loss_wait_ms
         int min_depth_ms
         int max_depth_ms
+        int payload_types
+        vc_jitter_payload_type *payload_type
+        const char *opus_library
         const vc_allocator *allocator
     ctypedef enum vc_frame_kind:
         VC_FRAME_DECODED
         VC_FRAME_CONCEALED
         VC_FRAME_SILENCE
+        VC_FRAME_COMFORT_NOISE
     ctypedef struct vc_frame_info:
         int64_t position
+        int64_t stream_position
         uint32_t timestamp
         int64_t arrival_ns
         vc_frame_kind kind
         int32_t depth_samples
+    ctypedef enum vc_jitter_event_kind:
+        VC_JITTER_CONCEALED
+        VC_JITTER_ACCELERATED
+        VC_JITTER_EXPANDED
+    ctypedef struct vc_jitter_event:
+        vc_jitter_event_kind kind
+        int64_t position
+        int64_t samples
     ctypedef struct vc_jitter_stats:
         uint64_t received
         uint64_t decoded
         uint64_t duplicate
         uint64_t late
         uint64_t discarded
+        uint64_t rejected
+        uint64_t held
         uint64_t lost
+        uint64_t recovered
         uint64_t reordered
         uint64_t resets
-        uint64_t concealed_samples
         uint64_t output_samples
+        uint64_t concealed_samples
+        uint64_t concealment_events
+        uint64_t silence_samples
+        uint64_t comfort_noise_samples
+        uint64_t accelerated_samples
+        uint64_t expanded_samples
         uint64_t underruns
+        uint64_t events_lost
         double jitter_ms
         double depth_ms
         double target_ms
-        uint64_t rejected
-        uint64_t silence_samples
-        uint64_t removed_samples
-        uint64_t held
+        double delay_ms
+        double mean_delay_ms
+        double drift_ppm
+        double mos
     vc_jitter_config vc_jitter_config_default()
     vc_status vc_jitter_create(vc_jitter **out, const vc_jitter_config *config)
     void vc_jitter_destroy(vc_jitter *jitter)
@@ -103,4 +134,5 @@ cdef extern from "net/vc_jitter.h" nogil:
     vc_status vc_jitter_get(vc_jitter *jitter, int64_t now_ns, int16_t *samples,
                             vc_frame_info *info)
     int64_t vc_jitter_deadline_ns(const vc_jitter *jitter)
+    vc_status vc_jitter_next_event(vc_jitter *jitter, vc_jitter_event *event)
     void vc_jitter_get_stats(const vc_jitter *jitter, vc_jitter_stats *stats)
