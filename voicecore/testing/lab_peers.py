@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 
 from voicecore.errors import ConfigError, MissingLibraryError
 from voicecore.media._codec import Decoder
-from voicecore.testing.lab import Chunk, LabPacket, Load, Receiver
+from voicecore.testing.lab import Chunk, Receiver
+from voicecore.testing.lab_load import LabPacket, Load
 
 __all__ = ["PEERS", "AiortcBuffer", "FixedBuffer", "PjmediaBuffer", "make_peer", "missing_peers"]
 

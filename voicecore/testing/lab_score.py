@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicecore.errors import ConfigError, MissingModelError
-from voicecore.testing.lab import Load, Result
+from voicecore.testing.lab import Result
+from voicecore.testing.lab_load import Load
 
 __all__ = ["DelayCourse", "Oracle", "Score", "delay_course", "oracle", "pesq_score", "score"]
 
@@ -98,10 +99,11 @@ def delay_course(load: Load, result: Result) -> DelayCourse:
     for number, chunk in enumerate(known):
         first, length = int(result.position[chunk]), int(result.length[chunk])
         end = first + length
-        if number + 1 < len(known) and known[number + 1] == chunk + 1:
-            # A chunk that was stretched or squeezed covers what lies before the next one.
+        if result.paced and number + 1 < len(known) and known[number + 1] == chunk + 1:
+            # A frame that was stretched or squeezed covers what lies before the next one; a step of
+            # two frames is a packet left out.
             following = int(result.position[known[number + 1]])
-            if first < following <= first + 2 * length:
+            if first < following < first + 2 * length:
                 end = following
         low, high = np.searchsorted(sent.position, [first, end])
         for row in range(low, high):

@@ -227,7 +227,7 @@ def trace_of(
         samples=np.where(audio, step, 0).astype(np.int32),
         sent_ns=sent_ns,
         arrival_ns=np.where(there, arrival_ns - shift_ns, LOST),
-        description=description or f"{len(chosen)} packets of SSRC {ssrc:#010x}",
+        description=description or f"recorded, SSRC {ssrc:#010x}",
         stationary=False,
     )
 
