@@ -279,6 +279,27 @@ def test_errors_name_the_fault(read: Callable[[bytes], object], data: bytes, mes
         read(data)
 
 
+def test_times_may_be_anywhere_but_not_far_apart() -> None:
+    """Only distances count; a damaged stamp is an error and no overflow."""
+    moved = [TimedPacket(p.arrival_ns - 10**18, p.data) for p in PACKETS]
+    assert trace_of(moved).digest() == trace_of(PACKETS).digest()
+    with pytest.raises(TraceFileError, match="the most is a day"):
+        trace_of([*PACKETS, TimedPacket(2**70, PACKETS[0].data)])
+
+
+def test_a_hostile_file_does_not_grow() -> None:
+    """Every packet 999 numbers ahead would make a thousand times as many rows of lost ones."""
+    packets = [
+        TimedPacket(
+            n,
+            bytes(RtpPacket(b"", sequence=(n // 2 * 999 + n % 2) % 65536, timestamp=160 * n)),
+        )
+        for n in range(4100)
+    ]
+    with pytest.raises(TraceFileError, match="missing ones counted"):
+        trace_of(packets)
+
+
 def test_traces_of_too_little_say_so() -> None:
     with pytest.raises(TraceFileError, match="0 packets of RTP"):
         trace_of([])

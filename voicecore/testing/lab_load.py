@@ -17,6 +17,7 @@ from voicecore.testing.traces import PacketTrace
 
 __all__ = ["CODECS", "LabPacket", "Load"]
 
+_MOST_S = 3600
 CODECS = ("pcmu", "pcma", "l16")  # RTP clock and sample rate are the same
 
 
@@ -66,6 +67,10 @@ class Load:
         if len(trace) == 0:
             raise ConfigError(f"trace {trace.name!r} has no packets")
         length = int((trace.position + trace.samples).max())
+        if length > _MOST_S * trace.rate_hz:
+            raise ConfigError(
+                f"trace {trace.name!r} lasts {length / trace.rate_hz:.0f} s; cut it to {_MOST_S}"
+            )
         signal = np.resize(np.asarray(speech, np.int16), length)
         reference = np.zeros(length, np.int16)
         encoder: Any = Encoder(codec, trace.rate_hz)  # type: ignore[arg-type]

@@ -40,6 +40,7 @@ _RTP_HEADER = struct.Struct("!BBHII")
 _DUMP_HEADER = struct.Struct("!IIIHH")
 _DUMP_PACKET = struct.Struct("!HHI")
 _CSV_COLUMNS = ("arrival_ms", "seq", "timestamp", "payload_type", "payload_bytes")
+_MOST_NS = 86_400 * 1_000_000_000
 _JUMP_PACKETS = 1000
 _JUMP_S = 10
 _TELEPHONE_EVENT, _COMFORT_NOISE = 101, 13
@@ -197,6 +198,10 @@ def trace_of(
     if ssrc is None and heads:
         ssrc = Counter(head[5] for head in heads).most_common(1)[0][0]
     chosen = sorted((head for head in heads if head[5] == ssrc), key=lambda head: head[0])
+    if chosen and chosen[-1][0] - chosen[0][0] > _MOST_NS:
+        raise TraceFileError(
+            f"the packets lie {(chosen[-1][0] - chosen[0][0]) / 1e9:.3g} s apart; the most is a day"
+        )
     if len(chosen) < 2:
         raise TraceFileError(
             f"{len(chosen)} packets of "
@@ -210,10 +215,11 @@ def trace_of(
     rows = _with_lost(sorted(rows, key=lambda row: (row[0], row[2])), step)
     number, place, arrival, kind, sequence, timestamp = (list(c) for c in zip(*rows, strict=True))
     audio = np.array([value < 0 or value & 0x7F == audio_type for value in kind])
+    there = np.array(kind) >= 0
     position = np.array(place, np.int64) - min(place)
-    sent_ns = position * 1_000_000_000 // rate_hz
+    seconds, rest = np.divmod(position, rate_hz)
+    sent_ns = seconds * 1_000_000_000 + rest * 1_000_000_000 // rate_hz
     arrival_ns = np.array(arrival, np.int64)
-    there = arrival_ns != LOST
     shift_ns = int((arrival_ns - sent_ns)[there].min())
     return PacketTrace(
         name=name,
@@ -247,9 +253,9 @@ def _unrolled(heads: Sequence[tuple[int, ...]], rate_hz: int) -> list[_Row]:
     newest = (0, 0)  # highest running number and its place
     before: tuple[int, int] | None = None
     usual = max(1, rate_hz // 50)
-    last_ns = -1
+    start_ns, last_ns = heads[0][0], -1
     for arrival_ns, _, kind, sequence, timestamp, _ in heads:
-        last_ns = max(arrival_ns, last_ns + 1)  # of equal times the file's order stays
+        last_ns = max(arrival_ns - start_ns, last_ns + 1)  # of equal times the file's order stays
         if before is not None:
             ahead = (sequence - before[0] + 0x8000) % 0x10000 - 0x8000
             later = (timestamp - before[1] + 2**31) % 2**32 - 2**31
@@ -281,6 +287,8 @@ def _with_lost(rows: Sequence[_Row], step: int) -> list[_Row]:
     for row in rows:
         if out:
             number, place, *_, sequence, timestamp = out[-1]
+            if len(out) + row[0] - number > MAX_PACKETS:
+                raise TraceFileError(f"more than {MAX_PACKETS} packets, missing ones counted")
             for missing in range(1, row[0] - number):
                 out.append(
                     (
