@@ -91,25 +91,35 @@ class Score:
 
 
 def delay_course(load: Load, result: Result) -> DelayCourse:
-    """When each packet was played, by the positions of the decoded chunks."""
+    """When each packet was played, by the positions of the chunks.
+
+    A frame off the packets' beat may hold the end of one packet and the start of the next, and be
+    made up in part. A packet that starts in such a frame is lost if as much is made up in it as
+    lies behind the packet's start, and in the next frame as much as is left of the packet.
+    """
     sent = load.sent
-    known = np.flatnonzero((result.kind == "decoded") & (result.position >= 0))
+    known = np.flatnonzero((result.kind != "silence") & (result.position >= 0))
     out_ns = np.full(len(sent), -1, np.int64)
     ns_a_sample = 1e9 / result.rate_hz
     for number, chunk in enumerate(known):
         first, length = int(result.position[chunk]), int(result.length[chunk])
+        made_up, made_up_next = int(result.made_up[chunk]), 0
+        if made_up >= length:
+            continue
         end = first + length
         if result.paced and number + 1 < len(known) and known[number + 1] == chunk + 1:
             # A frame that was stretched or squeezed covers what lies before the next one; a step of
             # two frames is a packet left out.
-            following = int(result.position[known[number + 1]])
+            following = int(result.position[chunk + 1])
+            made_up_next = int(result.made_up[chunk + 1])
             if first < following < first + 2 * length:
                 end = following
-        low, high = np.searchsorted(sent.position, [first, end])
-        for row in range(low, high):
-            if out_ns[row] < 0:
-                into = (int(sent.position[row]) - first) * ns_a_sample if result.paced else 0.0
-                out_ns[row] = int(result.out_ns[chunk]) + round(into)
+        for row in range(*np.searchsorted(sent.position, [first, end])):
+            into = int(sent.position[row]) - first
+            lost = made_up > 0 and made_up >= length - into and made_up_next >= into
+            if out_ns[row] < 0 and not lost:
+                after_ns = round(into * ns_a_sample) if result.paced else 0
+                out_ns[row] = int(result.out_ns[chunk]) + after_ns
     played = np.flatnonzero((out_ns >= 0) & ~sent.lost)
     ideal_ns = sent.sent_ns[played] + load.trace.base_ns
     return DelayCourse(
