@@ -124,8 +124,8 @@ def test_our_buffer_on_every_trace(name: str, mode: str) -> None:
     assert found == score(load, again)
     course = delay_course(load, result)
     # The laboratory, from the output, and the buffer, which knows, count the same packets played;
-    # within two of 600, since a frame that was stretched can hide one's start.
-    assert abs(len(course.position) - int(result.stats["decoded"])) <= 2
+    # within 1 %: one that came in time for its end only is decoded, but its start was made up.
+    assert abs(len(course.position) - int(result.stats["decoded"])) <= 6
     assert course.added_ms.min() >= 0.0
     assert len(set(course.position)) == len(course.position)
     assert found.missing_percent >= found.network_loss_percent - 1e-9

@@ -28,6 +28,7 @@ __all__ = ["Chunk", "Mode", "OurBuffer", "Receiver", "Result", "play"]
 
 Mode = Literal["play", "listen"]
 TICK_NS = 20_000_000
+_MADE_UP = ("concealed_samples", "silence_samples", "comfort_noise_samples")
 _PHASE_NS = 10_000_000  # the sound card's ticks lie in the middle of the sender's
 _TAIL_NS = 500_000_000
 _TAIL_TICKS_EMPTY = 5
@@ -38,7 +39,8 @@ class Chunk(NamedTuple):
 
     Attributes:
         pcm: int16 samples.
-        kind: "decoded", "concealed" (some of it is made up) or "silence".
+        kind: "decoded", "concealed" (some of it is made up), "silence" or another word for what is
+            not from packets.
         timestamp: RTP timestamp of the first sample; None if it does not know.
         made_up: how many of the samples are not from packets.
         target_ms: the depth that it aims for, if it says so.
@@ -114,7 +116,7 @@ class OurBuffer(Receiver):
             if info is None:
                 return None
         stats = self._buffer.stats()
-        total = int(stats.get("concealed_samples", 0)) + int(stats.get("silence_samples", 0))
+        total = sum(int(stats.get(name, 0)) for name in _MADE_UP)
         made_up, self._made_up = max(0, total - self._made_up), total
         target_ms = float(stats.get("target_ms", "nan")) if self.paced else float("nan")
         return Chunk(pcm, info.kind, info.timestamp, min(len(pcm), made_up), target_ms)
@@ -144,7 +146,7 @@ class Result:
         start: index in ``audio`` of the chunk's first sample.
         length: its samples.
         out_ns: when it came out; paced: when its first sample is played.
-        kind: "decoded", "concealed" or "silence".
+        kind: as each chunk says.
         position: sample of the speech that it starts with; -1 if that is not known.
         made_up: samples of it that are not from packets.
         depth_ms: audio that had arrived and lay ahead, after the chunk; nan if not known.
@@ -185,7 +187,7 @@ class _Course:
 
     def take(self, chunk: Chunk, now_ns: int) -> None:
         found = None
-        if chunk.timestamp is not None and chunk.kind != "silence":
+        if chunk.timestamp is not None and chunk.kind in ("decoded", "concealed"):
             found = self.load.position_of(chunk.timestamp, self.next)
         self.chunks.append(chunk)
         self.out_ns.append(now_ns)
@@ -207,7 +209,7 @@ class _Course:
             start=np.cumsum(lengths) - lengths,
             length=lengths,
             out_ns=np.array(self.out_ns, np.int64),
-            kind=np.array([chunk.kind for chunk in self.chunks], dtype="U9"),
+            kind=np.array([chunk.kind for chunk in self.chunks], dtype="U16"),
             position=np.array(self.position, np.int64),
             made_up=np.array([chunk.made_up for chunk in self.chunks], np.int64),
             depth_ms=np.array(self.depth_ms, np.float64),

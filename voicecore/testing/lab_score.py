@@ -98,7 +98,7 @@ def delay_course(load: Load, result: Result) -> DelayCourse:
     lies behind the packet's start, and in the next frame as much as is left of the packet.
     """
     sent = load.sent
-    known = np.flatnonzero((result.kind != "silence") & (result.position >= 0))
+    known = np.flatnonzero(result.position >= 0)
     out_ns = np.full(len(sent), -1, np.int64)
     ns_a_sample = 1e9 / result.rate_hz
     for number, chunk in enumerate(known):
