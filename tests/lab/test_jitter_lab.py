@@ -23,6 +23,7 @@ from voicecore.cli.lab_results import print_table, write_wav
 from voicecore.errors import ConfigError, MissingModelError, VoicecoreError
 from voicecore.report.plot import Level, Line, Panel, Strip, time_plot
 from voicecore.testing.lab_speech import vowels
+from voicecore.testing.pcap import write_pcap
 from voicecore.testing.trace_catalogue import TRACES, make_trace
 from voicecore.testing.trace_files import TimedPacket, write_csv, write_rtpdump
 from voicecore.testing.traces import PacketTrace
@@ -154,10 +155,13 @@ def test_recorded_files(voice: Path, tmp_path: Path) -> None:
     packets = packets_of(trace)
     (tmp_path / "my call.rtp").write_bytes(write_rtpdump(packets))
     (tmp_path / "other.csv").write_bytes(write_csv(packets))
+    (tmp_path / "third.pcap").write_bytes(write_pcap(packets, port=5006))
     outcome = run_lab(
         LabOptions(
             rtpdump=(tmp_path / "my call.rtp",),
             csv=(tmp_path / "other.csv",),
+            pcap=(tmp_path / "third.pcap",),
+            port=5006,
             speech=voice,
             mode="listen",
             pesq=False,
@@ -165,11 +169,16 @@ def test_recorded_files(voice: Path, tmp_path: Path) -> None:
         ),
         Console(quiet=True),
     )
-    assert [shown.name for shown in outcome.report.traces] == ["my call", "other"]
+    assert [shown.name for shown in outcome.report.traces] == ["third", "my call", "other"]
     assert {found.receiver for found in outcome.scores} == {"voicecore listen"}
     assert (tmp_path / "out" / "my-call" / "voicecore-listen.wav").is_file()
-    first, second = outcome.scores
-    assert first.missing_percent == second.missing_percent > 0
+    assert len({found.missing_percent for found in outcome.scores}) == 1
+    assert outcome.scores[0].missing_percent > 0
+    with pytest.raises(VoicecoreError, match=r"third\.pcap: 0 packets of RTP"):
+        run_lab(
+            LabOptions(pcap=(tmp_path / "third.pcap",), port=9, speech=voice, out=tmp_path),
+            Console(quiet=True),
+        )
     with pytest.raises(VoicecoreError, match=r"other\.csv: this is no rtpdump file"):
         run_lab(
             LabOptions(rtpdump=(tmp_path / "other.csv",), speech=voice, out=tmp_path),

@@ -40,6 +40,7 @@ __all__ = ["LabOptions", "LabOutcome", "list_traces", "run_jitter_lab", "run_lab
 
 _MAX_FILE_BYTES = 1 << 30
 _MAX_S = 600
+_PAYLOAD_TYPES = {"pcmu": 0, "pcma": 8, "l16": 96}  # RFC 3551; L16 at these rates is dynamic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +181,13 @@ def _traces(options: LabOptions) -> Iterator[PacketTrace]:
         yield trace.rows(trace.sent_ns < _MAX_S * 1_000_000_000)
     names = options.traces or (() if recorded else tuple(TRACES))
     for name in names:
-        yield make_trace(name, seconds=options.seconds, seed=options.seed, rate_hz=options.rate_hz)
+        yield make_trace(
+            name,
+            seconds=options.seconds,
+            seed=options.seed,
+            rate_hz=options.rate_hz,
+            payload_type=_PAYLOAD_TYPES[options.codec],
+        )
 
 
 def _file_bytes(path: Path) -> bytes:

@@ -224,25 +224,24 @@ def pesq_score(load: Load, result: Result) -> float | None:
     margin = rate_hz * _MARGIN_MS // 1000
     found: list[float] = []
     for first in range(0, len(load.reference) - rate_hz, _SEGMENT_S * rate_hz):
-        reference = load.reference[first : first + _SEGMENT_S * rate_hz]
-        if len(reference) < 2 * rate_hz or np.sqrt(np.mean(np.square(reference, dtype=float))) < (
-            _QUIET
-        ):
+        last = min(len(load.reference), first + _SEGMENT_S * rate_hz)
+        low, high = max(0, first - margin), min(len(load.reference), last + margin)
+        loudness = np.sqrt(np.mean(np.square(load.reference[first:last], dtype=np.float64)))
+        if last - first < 2 * rate_hz or loudness < _QUIET:
             continue
-        inside = np.flatnonzero((place >= first) & (place < first + len(reference)))
+        inside = np.flatnonzero((place >= first) & (place < last))
         if not len(inside):
             found.append(1.0)  # nothing was heard
             continue
-        at = int(index[inside[0]] - (place[inside[0]] - first))
-        end = int(index[inside[-1]] + result.length[known[inside[-1]]])
-        heard = result.audio[max(0, at - margin) : max(end, at + len(reference)) + margin]
-        heard = np.concatenate([np.zeros(max(0, margin - at), np.int16), heard])
-        padded = np.concatenate([np.zeros(margin, np.int16), reference])
+        start = int(index[inside[0]] - (place[inside[0]] - low))
+        end = int(index[inside[-1]] + result.length[known[inside[-1]]]) + high - last
+        heard = result.audio[max(0, start) : max(end, start + high - low)]
+        heard = np.concatenate([np.zeros(max(0, -start), np.int16), heard])
         if not heard.any():
             found.append(1.0)
             continue
         try:
-            found.append(float(pesq.pesq(rate_hz, padded, heard, _band(rate_hz))))
+            found.append(float(pesq.pesq(rate_hz, load.reference[low:high], heard, _band(rate_hz))))
         except (pesq.NoUtterancesError, pesq.BufferTooShortError):
             continue
     return float(np.mean(found)) if found else None
