@@ -24,6 +24,7 @@ __all__ = [
     "RateError",
     "StateError",
     "SystemCallError",
+    "TraceFileError",
     "VoicecoreError",
     "VoicecoreMemoryError",
     "raise_status",
@@ -96,6 +97,10 @@ class MissingModelError(VoicecoreError, ImportError):
 
 class AudioFileError(VoicecoreError, ValueError):
     """An audio file cannot be read or has a format that is not supported."""
+
+
+class TraceFileError(VoicecoreError, ValueError):
+    """A packet capture or arrival trace cannot be read, or has no stream that can be used."""
 
 
 class ProviderError(VoicecoreError, RuntimeError):

@@ -32,6 +32,14 @@ class CallerKind(str, Enum):
     wav = "wav"
 
 
+class BufferMode(str, Enum):
+    """What the jitter buffer is for."""
+
+    play = "play"
+    listen = "listen"
+    both = "both"
+
+
 @app.command()
 def version(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -131,6 +139,90 @@ def demo(
         short=short,
     )
     raise typer.Exit(run_demo(options))
+
+
+@app.command("jitter-lab")
+def jitter_lab(
+    trace: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--trace", help="A named network (see --list); all of them by default."),
+    ] = None,
+    pcap: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(help="A capture (pcap, pcapng) instead; its first ten minutes."),
+    ] = None,
+    rtpdump: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(help="An rtpdump file instead."),
+    ] = None,
+    csv: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(
+            help="A CSV file instead: arrival_ms,seq,timestamp,payload_type,payload_bytes."
+        ),
+    ] = None,
+    port: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, max=65535, help="With --pcap: this UDP port only."),
+    ] = None,
+    ssrc: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Of a capture: this stream (0x1234abcd), not the largest one."),
+    ] = None,
+    speech: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="What is said: an audio file (default: what is installed)."),
+    ] = None,
+    mode: Annotated[
+        BufferMode, typer.Option(help="play: for a loudspeaker; listen: for an agent's ear.")
+    ] = BufferMode.both,
+    codec: Annotated[str, typer.Option(help="pcmu, pcma or l16.")] = "pcmu",
+    rate: Annotated[int, typer.Option(help="RTP clock in Hz; l16: 8000 or 16000.")] = 8000,
+    seconds: Annotated[float, typer.Option(help="Length of the named networks, 2 to 600.")] = 30.0,
+    seed: Annotated[int, typer.Option(help="Of the networks' chances.")] = 1,
+    peers: Annotated[bool, typer.Option(help="Other jitter buffers too, where installed.")] = True,
+    pesq: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--pesq/--no-pesq", help="Judge the sound (default: if PESQ is installed)."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder for jitter-lab.html, the figures and the sound.")
+    ] = Path("jitter-lab-out"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    list_them: Annotated[bool, typer.Option("--list", help="List the named networks.")] = False,
+) -> None:
+    """Play speech over bad networks through jitter buffers: delay, loss, quality, pictures.
+
+    Runs in virtual time, so half a minute of a call takes a moment and every run gives the same.
+    """
+    from voicecore.cli.jitter_lab import LabOptions, list_traces, run_jitter_lab
+
+    if list_them:
+        list_traces(Console())
+        return
+    try:
+        stream = None if ssrc is None else int(ssrc, 0)
+    except ValueError:
+        raise typer.BadParameter(f"--ssrc {ssrc} is no number, as 0x1234abcd") from None
+    options = LabOptions(
+        traces=tuple(trace or ()),
+        pcap=tuple(pcap or ()),
+        rtpdump=tuple(rtpdump or ()),
+        csv=tuple(csv or ()),
+        port=port,
+        ssrc=stream,
+        speech=speech,
+        mode=mode.value,
+        codec=codec,
+        rate_hz=rate,
+        seconds=seconds,
+        seed=seed,
+        peers=peers,
+        pesq=pesq,
+        out=out,
+        as_json=as_json,
+    )
+    raise typer.Exit(run_jitter_lab(options))
 
 
 def run() -> None:
