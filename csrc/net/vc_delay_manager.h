@@ -3,8 +3,8 @@
  * Every packet's transit time (arrival minus RTP time, from any fixed origin) is compared with the
  * fastest of about the last 2 s: its relative delay. From these:
  *   target_ms     how late after the fastest a paced player should play: the delay for which
- *                 delay + COST * (percent of packets that come later still) is the least, over a
- *                 histogram with forgetting; raised to remembered peaks that come back.
+ *                 delay and cost of the packets that come later still are the least together, over
+ *                 a histogram with forgetting; raised to remembered peaks that come back.
  *   loss_wait_ms  how long after the first younger packet a missing one may still come.
  * Plain struct, no memory of its own, no failure; one thread at a time. */
 #ifndef VC_DELAY_MANAGER_H
@@ -54,8 +54,8 @@ VC_RT double vc_delay_manager_base_ms(const vc_delay_manager *delay);
 /* 5..2000, relative to the fastest packet; VC_DELAY_START_MS until 25 packets are known. */
 VC_RT int vc_delay_manager_target_ms(const vc_delay_manager *delay);
 
-/* 10..2000: fewer than 1 in 2000 packets come later than this after the first younger one. -1 until
- * 100 packets are known. */
+/* 10..2000: fewer than 1 in 10000 packets come later than this after the first younger one. -1
+ * until 1000 packets are known. */
 VC_RT int vc_delay_manager_loss_wait_ms(const vc_delay_manager *delay);
 
 #endif

@@ -49,16 +49,17 @@ int vc_histogram_tail_ms(const vc_histogram *histogram, float share)
     return (edge > 1 ? edge : 1) * VC_HISTOGRAM_BUCKET_MS;
 }
 
-int vc_histogram_cheapest_ms(const vc_histogram *histogram, float cost_ms_per_percent)
+int vc_histogram_cheapest_ms(const vc_histogram *histogram, float least_ms, float delays)
 {
     const vc_histogram *h = histogram;
     if (h->used == 0) return VC_HISTOGRAM_BUCKET_MS;
-    float above = 0.0f, per_weight = 100.0f * cost_ms_per_percent / h->total;
+    float above = 0.0f, percent = 100.0f / h->total;
     int best = h->used;
     float least = (float)(h->used * VC_HISTOGRAM_BUCKET_MS);
     for (int edge = h->used - 1; edge >= 1; edge--) {
         above += h->weight[edge];
-        float cost = (float)(edge * VC_HISTOGRAM_BUCKET_MS) + per_weight * above;
+        float delay_ms = (float)(edge * VC_HISTOGRAM_BUCKET_MS), each_ms = delays * delay_ms;
+        float cost = delay_ms + (each_ms > least_ms ? each_ms : least_ms) * percent * above;
         if (cost > least) continue;
         least = cost;
         best = edge;

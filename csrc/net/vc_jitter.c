@@ -21,7 +21,7 @@ vc_jitter_config vc_jitter_config_default(void)
                               .rate_hz = 8000,
                               .loss_wait_ms = 60,
                               .min_depth_ms = 0,
-                              .max_depth_ms = 400};
+                              .max_depth_ms = 600};
 }
 
 static int is_audio(vc_codec codec)

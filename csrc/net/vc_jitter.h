@@ -60,7 +60,7 @@ typedef struct vc_jitter_config {
                             also the RTP clock; 16000 for G.722; 8, 12, 16, 24, 48 kHz for Opus */
     int loss_wait_ms;    /* listen: a gap is lost after this long at most; 0..500, default 60 */
     int min_depth_ms;    /* play: 0..500, default 0; at most max_depth_ms - 20 */
-    int max_depth_ms;    /* hard maximum of held audio; 40..2000, default 400 */
+    int max_depth_ms;    /* hard maximum of held audio; 40..2000, default 600 */
     int payload_types;   /* how many of the following are set; other types are then ignored */
     vc_jitter_payload_type payload_type[VC_JITTER_PAYLOAD_TYPES];
     const char *opus_library;      /* NULL: the usual names */

@@ -1,7 +1,7 @@
 /* vc_jitter_listen: listen mode of vc_jitter: what is contiguous, as soon as it is.
  *
  * A gap waits from the arrival of the first younger packet for as long as packets have been seen to
- * come behind younger ones (all but 1 in 2000), loss_wait_ms at most and until 100 packets are
+ * come behind younger ones (all but 1 in 10000), loss_wait_ms at most and until 1000 packets are
  * known. Where packets never overtake each other, a loss is known 10 ms after it shows. */
 #include <string.h>
 

@@ -16,16 +16,17 @@
 #include "net/vc_decision.h"
 #include "net/vc_jitter_state.h"
 
-#define DRY_FRAMES        3
-#define STREAM_OVER_S     1
-#define MAX_TARGET_SHARES 4   /* at most three fourths of the hard maximum */
-#define TRIM_STEP_PPM     1.0 /* a new rate is taken over when it is off by this */
+#define DRY_FRAMES     3
+#define STREAM_OVER_S  1
+#define TARGET_ROOM_MS 40  /* below the hard maximum, for what comes early */
+#define TRIM_STEP_PPM  1.0 /* a new rate is taken over when it is off by this */
 
 int32_t vc_jitter_target_ms(const vc_jitter *jitter)
 {
     const vc_jitter_config *config = &jitter->config;
     int low = config->min_depth_ms, target_ms = vc_delay_manager_target_ms(&jitter->s.delay);
-    int high = config->max_depth_ms - config->max_depth_ms / MAX_TARGET_SHARES;
+    int high = config->max_depth_ms - TARGET_ROOM_MS;
+    if (high < low) high = low;
     target_ms = target_ms > high ? high : target_ms;
     return target_ms < low ? low : target_ms;
 }

@@ -20,12 +20,17 @@ static double above(int n, double edge, double forgetting)
     return total > 0.0 ? sum / total : 0.0;
 }
 
+static double cost(int n, double edge, double forgetting)
+{
+    return edge + fmax(80.0, 1.2 * edge) * 100.0 * above(n, edge, forgetting);
+}
+
 VC_TEST(empty_and_odd_numbers)
 {
     vc_histogram h;
     vc_histogram_reset(&h, 0.99f);
     VC_CHECK_EQ(vc_histogram_tail_ms(&h, 0.01f), 5);
-    VC_CHECK_EQ(vc_histogram_cheapest_ms(&h, 100.0f), 5);
+    VC_CHECK_EQ(vc_histogram_cheapest_ms(&h, 100.0f, 1.0f), 5);
     vc_histogram_push(&h, -1e300);
     vc_histogram_push(&h, NAN);
     vc_histogram_push(&h, 0.0);
@@ -42,7 +47,7 @@ VC_TEST(edges_are_exact)
         vc_histogram_reset(&h, 0.9995f);
         for (int i = 0; i < 50; i++) vc_histogram_push(&h, ms);
         VC_CHECK_EQ(vc_histogram_tail_ms(&h, 0.0f), (ms / 5 + 1) * 5);
-        VC_CHECK_EQ(vc_histogram_cheapest_ms(&h, 100.0f), (ms / 5 + 1) * 5);
+        VC_CHECK_EQ(vc_histogram_cheapest_ms(&h, 100.0f, 1.0f), (ms / 5 + 1) * 5);
         VC_CHECK_EQ(vc_histogram_tail_ms(&h, 1.0f), 5);
     }
 }
@@ -66,10 +71,10 @@ VC_TEST(equals_the_list)
                 VC_CHECK(above(i + 1, edge, forgettings[f]) <= shares[k] + 1e-4);
                 VC_CHECK(edge == 5 || above(i + 1, edge - 5, forgettings[f]) >= shares[k] - 1e-4);
             }
-            int cheapest = vc_histogram_cheapest_ms(&h, 50.0f);
-            double best = cheapest + 5000.0 * above(i + 1, cheapest, forgettings[f]);
+            int cheapest = vc_histogram_cheapest_ms(&h, 80.0f, 1.2f);
+            double best = cost(i + 1, cheapest, forgettings[f]);
             for (int edge = 5; edge <= 2000; edge += 5)
-                VC_CHECK(edge + 5000.0 * above(i + 1, edge, forgettings[f]) >= best - 0.5);
+                VC_CHECK(cost(i + 1, edge, forgettings[f]) >= best - 0.5);
         }
     }
 }

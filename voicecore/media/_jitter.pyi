@@ -38,7 +38,7 @@ class JitterBuffer:
         mode: Literal["listen", "play"] = "listen",
         loss_wait_ms: int = 60,
         min_depth_ms: int = 0,
-        max_depth_ms: int = 400,
+        max_depth_ms: int = 600,
         payload_types: Mapping[int, StreamCodec] | None = None,
         library: str | PathLike[str] | None = None,
     ) -> None: ...

@@ -213,7 +213,7 @@ cdef class JitterBuffer:
         self._busy = 0
 
     def __init__(self, rate_hz=8000, *, codec="pcmu", mode="listen", loss_wait_ms=60,
-                 min_depth_ms=0, max_depth_ms=400, payload_types=None, library=None):
+                 min_depth_ms=0, max_depth_ms=600, payload_types=None, library=None):
         cdef vc_jitter_config config = vc_jitter_config_default()
         if codec not in AUDIO:
             raise ConfigError(f"unknown codec {codec!r}; use one of {', '.join(map(repr, AUDIO))}")
