@@ -15,6 +15,7 @@ static vc_jitter *make(vc_jitter_mode mode)
     vc_jitter *jitter;
     config.mode = mode;
     config.codec = VC_CODEC_L16;
+    config.max_depth_ms = 400;
     VC_NEED(vc_jitter_create(&jitter, &config) == VC_OK);
     return jitter;
 }
@@ -367,6 +368,7 @@ VC_TEST(the_modes_keep_apart_and_bad_settings_are_refused)
     config.max_depth_ms = 39;
     VC_CHECK_EQ(vc_jitter_create(&jitter, &config), VC_E_RANGE);
     config = vc_jitter_config_default();
+    config.max_depth_ms = 400;
     config.min_depth_ms = 390;
     VC_CHECK_EQ(vc_jitter_create(&jitter, &config), VC_E_RANGE);
     config = vc_jitter_config_default();

@@ -302,7 +302,7 @@ def test_reset_is_as_new_and_streams_of_other_codecs_decode() -> None:
         ({"loss_wait_ms": 501}, ConfigError),
         ({"loss_wait_ms": 1.5}, ConfigError),
         ({"min_depth_ms": -1}, ConfigError),
-        ({"min_depth_ms": 390}, ConfigError),
+        ({"min_depth_ms": 501}, ConfigError),
         ({"max_depth_ms": 2001}, ConfigError),
         ({"max_depth_ms": 1 << 40}, ConfigError),
     ],
