@@ -1,8 +1,9 @@
 """ITU-T G.711 Appendix I, restated from its description: the reference for concealment at 8 kHz.
 
-Frames of 10 ms. On loss the last pitch period (5 to 15 ms, by normalized correlation over 20 ms) is
-repeated, from the second frame on the last two and from the third the last three; each joint is
-overlap-added over a quarter period, into the real samples too, for which the output is 3.75 ms late.
+Frames of 10 ms. On loss the last pitch period (5 to 15 ms, by normalized correlation over 20 ms)
+is repeated, from the second frame on the last two and from the third the last three; each joint is
+overlap-added over a quarter period, into the real samples too, for which the output is late by
+3.75 ms.
 From the second frame on the level falls by 20 % a frame, to nothing after 60 ms. The first real
 samples are overlap-added with the continued repetition over a quarter period and 4 ms for each lost
 frame after the first, 10 ms at most.

@@ -1,8 +1,8 @@
 """Speech over G.711 with lost packets, for the tests and figures of concealment.
 
-    for name, sent in speech_pieces(): ...
-    lost = losses(400, rate=0.05, burst=1, seed=1)
-    heard = concealed(sent, lost)
+for name, sent in speech_pieces(): ...
+lost = losses(400, rate=0.05, burst=1, seed=1)
+heard = concealed(sent, lost)
 """
 
 from __future__ import annotations

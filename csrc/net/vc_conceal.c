@@ -23,6 +23,7 @@
 #define ANALYSIS_MS 20
 #define PITCH_MS    12 /* the window that is compared */
 #define LEAST_MS    6  /* of a group of periods */
+#define LEAD_MS     1
 #define BLOCK_MS    5
 #define JOIN_MS     3
 #define SILENCE_MS  5
@@ -78,14 +79,14 @@ typedef struct gap_state {
 } gap_state;
 
 struct vc_conceal {
-    size_t max_lag, history_samples, analysis, window, least, block, background;
+    size_t max_lag, history_samples, analysis, window, least, lead, block, background;
     int join, ramp;
     vc_pitch *pitch;
     int16_t *history;  /* a ring; the oldest sample at `at` */
     int16_t *line;     /* history in order */
     float *shape;      /* analysis: the window function */
     float *windowed;   /* analysis */
-    float *excitation; /* max_lag */
+    float *excitation; /* max_lag + lead */
     /* VC_LPC_ORDER + block each: memory of the filter and the block */
     float *voice, *hiss;
     float *out;   /* block */
@@ -112,7 +113,7 @@ vc_status vc_conceal_create(vc_conceal **out, int rate_hz, const vc_allocator *a
     size_t analysis = rate * ANALYSIS_MS / 1000, block = rate * BLOCK_MS / 1000;
     size_t samples = rate * HISTORY_MS / 1000, row = VC_LPC_ORDER + block;
     size_t head = round_up(sizeof(vc_conceal)), line = round_up(samples * sizeof(int16_t));
-    size_t floats = 2 * analysis + max_lag + 6 * row;
+    size_t lead = rate * LEAD_MS / 1000, floats = 2 * analysis + max_lag + lead + 6 * row;
     vc_conceal *conceal = vc_allocate(allocator, head + 2 * line + floats * sizeof(float));
     if (!conceal) {
         vc_pitch_destroy(pitch);
@@ -124,6 +125,7 @@ vc_status vc_conceal_create(vc_conceal **out, int rate_hz, const vc_allocator *a
     conceal->analysis = analysis;
     conceal->window = rate * PITCH_MS / 1000;
     conceal->least = rate * LEAST_MS / 1000;
+    conceal->lead = lead;
     conceal->block = block;
     conceal->background = rate * BACKGROUND_MS / 1000;
     conceal->join = rate_hz * JOIN_MS / 1000;
@@ -134,7 +136,7 @@ vc_status vc_conceal_create(vc_conceal **out, int rate_hz, const vc_allocator *a
     conceal->shape = (float *)(memory + 2 * line);
     conceal->windowed = conceal->shape + analysis;
     conceal->excitation = conceal->windowed + analysis;
-    conceal->voice = conceal->excitation + max_lag;
+    conceal->voice = conceal->excitation + max_lag + lead;
     conceal->hiss = conceal->voice + row;
     conceal->out = conceal->hiss + row;
     conceal->spare = conceal->out + row;
@@ -252,7 +254,13 @@ static void begin(vc_conceal *conceal)
         s->group = (size_t)again.lag_samples;
     }
     analyze(conceal, end, &s->voice);
-    vc_lpc_residual(&s->voice, end - s->group, s->group, conceal->excitation);
+    /* The end of the group leads over to its start, so that no pulse is cut or doubled there. */
+    size_t lead = conceal->lead;
+    vc_lpc_residual(&s->voice, end - s->group - lead, s->group + lead, conceal->excitation);
+    float *ends = conceal->excitation + s->group;
+    for (size_t i = 0; i < lead; i++)
+        ends[i] += (conceal->excitation[i] - ends[i]) * (float)(i + 1) / (float)(lead + 1);
+    memmove(conceal->excitation, conceal->excitation + lead, s->group * sizeof(float));
     float voiced = (match.correlation - UNVOICED) / (VOICED - UNVOICED);
     voiced = voiced < 0.0f ? 0.0f : voiced > 1.0f ? 1.0f : voiced;
     float mean_square =
@@ -289,7 +297,8 @@ static float noise(uint32_t *seed)
     return (float)(int32_t)*seed * (1.7320508f / 2147483648.0f);
 }
 
-/* The first made-up sample steps no further than real audio did: what is more decays over a block. */
+/* The first made-up sample steps no further than real audio did: what is more decays over a block.
+ */
 static void soften(float *voice, size_t n, float biggest_step)
 {
     float step = voice[0] - voice[-1], over = 0.0f;
