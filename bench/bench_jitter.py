@@ -106,9 +106,9 @@ def in_c() -> str:
     """Compiles as setup.py does and runs bench/native/bench_jitter.c."""
     sources = [
         str(path)
-        for unit in ("base", "codec", "net")
+        for unit in ("base", "codec", "dsp", "net")
         for path in sorted((ROOT / "csrc" / unit).glob("*.c"))
-        if unit != "base" or path.stem == "vc_base"
+        if unit not in ("base", "dsp") or path.stem in ("vc_base", "vc_lpc", "vc_pitch")
     ]
     with tempfile.TemporaryDirectory() as directory:
         program = Path(directory) / "bench_jitter"

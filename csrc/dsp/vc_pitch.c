@@ -17,6 +17,7 @@
 struct vc_pitch {
     int min_lag, max_lag, max_window;
     int stride;      /* full rate to coarse */
+    int window;      /* of the last search */
     int16_t *scaled; /* max_lag + max_window */
     int16_t *coarse;
     int16_t *taps; /* 2 stride - 1: the triangle */
@@ -134,8 +135,14 @@ vc_pitch_match vc_pitch_find(vc_pitch *pitch, const int16_t *x, size_t window)
     }
     vc_pitch_match coarse = best_of(pitch->coarse + at, coarse_n - at, pitch->min_lag / stride, at);
 
-    int low = (coarse.lag_samples - 1) * stride, high = (coarse.lag_samples + 1) * stride;
-    low = low < pitch->min_lag ? pitch->min_lag : low;
-    high = high > max_lag ? max_lag : high;
-    return best_of(pitch->scaled + max_lag, n, low, high);
+    pitch->window = n;
+    return vc_pitch_find_near(pitch, (coarse.lag_samples - 1) * stride,
+                              (coarse.lag_samples + 1) * stride);
+}
+
+vc_pitch_match vc_pitch_find_near(vc_pitch *pitch, int low_samples, int high_samples)
+{
+    int low = low_samples < pitch->min_lag ? pitch->min_lag : low_samples;
+    int high = high_samples > pitch->max_lag ? pitch->max_lag : high_samples;
+    return best_of(pitch->scaled + pitch->max_lag, pitch->window, low < high ? low : high, high);
 }

@@ -28,4 +28,7 @@ size_t vc_pitch_max_window_samples(const vc_pitch *pitch);
  * 5 ms <= window <= max_window. Offset (DC) and level do not count. */
 VC_RT vc_pitch_match vc_pitch_find(vc_pitch *pitch, const int16_t *x, size_t window);
 
+/* The best lag from low to high (within 2.5 to 15 ms) for what the last vc_pitch_find looked at. */
+VC_RT vc_pitch_match vc_pitch_find_near(vc_pitch *pitch, int low_samples, int high_samples);
+
 #endif

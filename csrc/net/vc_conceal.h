@@ -1,10 +1,14 @@
 /* vc_conceal: makes up audio where packets are missing, and joins real audio without clicks.
  *
- * A gap continues the last pitch period (2.5 to 15 ms; 15 ms if there is no clear pitch), at full
- * level for 10 ms, then fading to silence within 60 ms. Real audio after it is faded in over 5 ms
- * against the continued repetition. Audio that had no gap before it passes unchanged.
+ * A gap continues the voice: the last pitch period where there is one, noise of the voice's
+ * spectrum where there is none, fading over 90 ms into the line's background noise, which is
+ * learned from the pauses of real audio (nothing learned: silence). Real audio after it is faded in
+ * over 2 ms against the continued made-up audio. Audio that had no gap before it passes unchanged.
  * No delay. What comes out does not depend on how the calls slice the samples.
- * Every sample that is given out must pass through here once, in order. */
+ * Every sample that is given out must pass through here once, in order.
+ *
+ *     vc_conceal_decoded(conceal, frame, 160);   // came: passes through, in place
+ *     vc_conceal_fill(conceal, frame, 160);      // lost: made up */
 #ifndef VC_CONCEAL_H
 #define VC_CONCEAL_H
 
@@ -29,6 +33,16 @@ VC_RT void vc_conceal_silence(vc_conceal *conceal, int16_t *samples, size_t n);
 
 /* The real audio that comes next does not continue what came last: join it as after a gap. */
 VC_RT void vc_conceal_cut(vc_conceal *conceal);
+
+/* For callers that may move audio in time: how many samples, up to 15 ms, to fill before `next`
+ * (the real audio after a gap, 5 ms of it: vc_conceal_align_samples) is given to vc_conceal_decoded
+ * so that it joins in phase; 0 where there is no gap or nothing to align. Changes nothing. */
+VC_RT size_t vc_conceal_align(vc_conceal *conceal, const int16_t *next);
+size_t vc_conceal_align_samples(const vc_conceal *conceal);
+
+/* Mean square of the background noise, on the scale of s16; 0 while nothing is known. For
+ * vc_stretch_set_background. */
+VC_RT float vc_conceal_background(const vc_conceal *conceal);
 
 /* How much audio vc_conceal_shorten looks at: 20 ms and the longest pitch period. */
 VC_RT size_t vc_conceal_shorten_samples(const vc_conceal *conceal);

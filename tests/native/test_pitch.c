@@ -65,6 +65,20 @@ VC_TEST(silence_and_offset_have_no_pitch)
     VC_CHECK(find(48000, samples).correlation == 0.0f);
 }
 
+/* A search around twice the period finds that, and keeps to the limits. */
+VC_TEST(searches_near_a_lag)
+{
+    static int16_t samples[MOST];
+    vc_test_tone(samples, 8000, 0, 280, 8000.0 / 43.3, 8000.0);
+    vc_pitch *pitch = NULL;
+    VC_NEED(vc_pitch_create(&pitch, 8000, NULL) == VC_OK);
+    (void)vc_pitch_find(pitch, samples + 120, 160);
+    VC_CHECK_EQ(vc_pitch_find_near(pitch, 80, 95).lag_samples, 87);
+    VC_CHECK_EQ(vc_pitch_find_near(pitch, 0, 50).lag_samples, 43);
+    VC_CHECK_EQ(vc_pitch_find_near(pitch, 119, 500).lag_samples, 120);
+    vc_pitch_destroy(pitch);
+}
+
 /* Full scale squares of the highest rate: the sums must not overflow (the sanitizer sees it). */
 VC_TEST(full_scale_fits)
 {
@@ -90,5 +104,5 @@ VC_TEST(noise_is_unlike_itself)
 }
 
 VC_MAIN(VC_RUN(rejects_bad_arguments) VC_RUN(finds_the_period_of_a_vowel)
-            VC_RUN(silence_and_offset_have_no_pitch) VC_RUN(full_scale_fits)
-                VC_RUN(noise_is_unlike_itself))
+            VC_RUN(searches_near_a_lag) VC_RUN(silence_and_offset_have_no_pitch)
+                VC_RUN(full_scale_fits) VC_RUN(noise_is_unlike_itself))

@@ -245,7 +245,7 @@ def test_concealment_is_no_click_and_fades_out() -> None:
     buffer, played = run("listen", [(20.0 * n, n) for n in range(100) if n not in lost], payloads)
     heard = audio(played).astype(np.int32)
     assert np.abs(np.diff(heard)).max() <= 1.5 * np.abs(np.diff(sent.astype(np.int32))).max()
-    assert np.abs(heard[70 * FRAME + 560 : 77 * FRAME]).max() == 0
+    assert np.abs(heard[70 * FRAME + 720 : 77 * FRAME]).max() == 0
     assert np.abs(heard[30 * FRAME : 31 * FRAME]).max() > 3000
     assert buffer.stats()["lost"] == len(lost)
 
