@@ -171,10 +171,10 @@ def test_into_writes_the_start_of_any_writable_buffer(samples: int) -> None:
     pcm = np.random.default_rng(3).integers(-32768, 32768, samples).astype(np.int16)
     codes = g711.encode(pcm)
     decoded = g711.decode(codes)
-    for given in (pcm, pcm.tobytes(), memoryview(pcm), bytearray(pcm.tobytes())):
+    for source in (pcm, pcm.tobytes(), memoryview(pcm), bytearray(pcm.tobytes())):
         rooms = [bytearray(b"~" * (samples + 5)), np.full(samples + 5, 126, np.uint8)]
         for out in [*rooms, memoryview(bytearray(b"~" * (samples + 5)))]:
-            assert g711.encode_into(given, out) == samples
+            assert g711.encode_into(source, out) == samples
             assert bytes(out) == codes + b"~" * 5
     for coded in (codes, bytearray(codes), memoryview(codes), np.frombuffer(codes, np.uint8)):
         array = np.full(samples + 5, 77, np.int16)
