@@ -1,5 +1,5 @@
-"""Opus through libopus, beside two others: opuslib on the same libopus, bit for bit, and the libopus
-inside PyAV, another build of another version.
+"""Opus through libopus, beside two others: opuslib on the same libopus, which must be equal bit for
+bit, and the libopus inside PyAV, another build of another version.
 
 Where libopus is not installed each test checks instead that the error names the package; where CI
 is set that is a failure.
