@@ -115,9 +115,8 @@ static inline vc_bytes codes_of(vc_halves low, vc_halves high, vc_bytes signs, u
 {
     vc_bytes top = vc_halves_pack_u8(vc_halves_shift_down(low, 5), vc_halves_shift_down(high, 5));
     vc_bytes lower = vc_bytes_and(top, vc_bytes_fill(15)), upper = vc_bytes_upper_nibbles(top);
-    vc_bytes times =
-        vc_bytes_min_u8(vc_bytes_look_up(vc_bytes_table(tables->lower_times), lower),
-                        vc_bytes_look_up(vc_bytes_table(tables->upper_times), upper));
+    vc_bytes times = vc_bytes_min_u8(vc_bytes_look_up(vc_bytes_table(tables->lower_times), lower),
+                                     vc_bytes_look_up(vc_bytes_table(tables->upper_times), upper));
     vc_bytes plus = vc_bytes_max_s8(vc_bytes_look_up(vc_bytes_table(tables->lower_plus), lower),
                                     vc_bytes_look_up(vc_bytes_table(tables->upper_plus), upper));
     vc_bytes steps =
