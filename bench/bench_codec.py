@@ -11,6 +11,7 @@ it. The packets and the audio of the two are equal. opuslib, too, is on the same
 from __future__ import annotations
 
 import ctypes
+import warnings
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
@@ -23,6 +24,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.side_by_side import compare, show
 from tests.opuslib_peer import PeerDecoder, PeerEncoder, library_name
 from voicecore import Decoder, Encoder
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import audioop
 
 CALLS = 50
 BITRATE = 24000
@@ -109,6 +114,17 @@ def bare_decode(packets: list[bytes], rate_hz: int) -> Calls:
 def time_both(benchmark: BenchmarkFixture, what: str, ours: Calls, name: str, peer: Calls) -> None:
     us, peer_us = compare(benchmark, ours, peer, CALLS)
     rows.append((what, us, name, peer_us))
+
+
+@pytest.mark.parametrize("operation", ["encode", "decode"])
+def test_l16(benchmark: BenchmarkFixture, operation: str) -> None:
+    raw = [frame.tobytes() for frame in voice(48000)]
+    door = Encoder("l16", 48000) if operation == "encode" else Decoder("l16", 48000)
+    call = getattr(door, operation)
+    ours = lambda: [call(one) for one in raw]  # noqa: E731
+    theirs = lambda: [audioop.byteswap(one, 2) for one in raw]  # noqa: E731
+    assert [bytes(one) for one in ours()] == theirs()
+    time_both(benchmark, f"l16 {operation} 48 kHz, 20 ms", ours, "audioop.byteswap", theirs)
 
 
 def test_g722_encode(benchmark: BenchmarkFixture) -> None:

@@ -174,7 +174,7 @@ cdef class Encoder:
     def encode(self, pcm):
         """One packet's payload from int16 samples (int16 array, or raw little-endian bytes)."""
         cdef Py_buffer view
-        cdef size_t n
+        cdef size_t n = 0
         cdef const int16_t *source = quick_s16(pcm, &n)
         if source != NULL and self.kind != OPUS and n <= keeps_gil(self.kind):
             self.claim()
@@ -333,7 +333,7 @@ cdef class Decoder:
         Raises PacketError for a payload that cannot be of this codec; the stream can go on.
         """
         cdef Py_buffer view
-        cdef size_t size
+        cdef size_t size = 0
         cdef const uint8_t *source = quick_bytes(packet, &size)
         if source != NULL and self.kind != OPUS and 2 * size <= keeps_gil(self.kind):
             self.claim()

@@ -57,7 +57,7 @@ cdef class G711:
     @cython.binding(False)
     def encode(self, pcm):
         """One byte per int16 sample (int16 array, or raw little-endian bytes)."""
-        cdef size_t n
+        cdef size_t n = 0
         cdef const int16_t *source = quick_s16(pcm, &n)
         if source == NULL or n > RELEASE_GIL_SAMPLES:
             return self.encode_any(pcm)
@@ -68,7 +68,7 @@ cdef class G711:
     @cython.binding(False)
     def decode(self, data):
         """int16 array with one sample per code (bytes, or a uint8 array)."""
-        cdef size_t n
+        cdef size_t n = 0
         cdef cnp.npy_intp shape
         cdef const uint8_t *source = quick_bytes(data, &n)
         if source == NULL or n > RELEASE_GIL_SAMPLES:
@@ -81,7 +81,7 @@ cdef class G711:
     @cython.binding(False)
     def decode_bytes(self, data):
         """The samples of decode as raw bytes, which are quicker to make than an array."""
-        cdef size_t n
+        cdef size_t n = 0
         cdef const uint8_t *source = quick_bytes(data, &n)
         if source == NULL or n > RELEASE_GIL_SAMPLES:
             return self.decode_any(data, False)
@@ -95,7 +95,7 @@ cdef class G711:
 
         Raises BufferTooSmallError, and writes nothing, if out has too little room.
         """
-        cdef size_t n, room
+        cdef size_t n = 0, room = 0
         cdef const int16_t *source = quick_s16(pcm, &n)
         cdef uint8_t *target = quick_bytes_room(out, &room)
         if (source == NULL or target == NULL or n > room or n > RELEASE_GIL_SAMPLES
@@ -110,7 +110,7 @@ cdef class G711:
 
         Raises BufferTooSmallError, and writes nothing, if out has too little room.
         """
-        cdef size_t n, room
+        cdef size_t n = 0, room = 0
         cdef const uint8_t *source = quick_bytes(data, &n)
         cdef int16_t *target = quick_s16_room(out, &room)
         if (source == NULL or target == NULL or n > room or n > RELEASE_GIL_SAMPLES

@@ -30,8 +30,10 @@ cdef inline void *quick_array(object source, int kind, int flags, size_t *count)
 cdef inline const int16_t *quick_s16(object source, size_t *samples) noexcept:
     """Samples of an int16 array or of bytes."""
     if PyBytes_CheckExact(source):
+        if PyBytes_GET_SIZE(source) % 2:
+            return NULL
         samples[0] = <size_t>PyBytes_GET_SIZE(source) // 2
-        return NULL if PyBytes_GET_SIZE(source) % 2 else <const int16_t *>PyBytes_AS_STRING(source)
+        return <const int16_t *>PyBytes_AS_STRING(source)
     return <const int16_t *>quick_array(source, cnp.NPY_INT16, cnp.NPY_ARRAY_CARRAY_RO, samples)
 
 
