@@ -50,4 +50,6 @@ def show(config: pytest.Config, title: str, rows: list[tuple[str, float, str, fl
     with capture.global_and_fixture_disabled():
         print(f"\n\n{title}; us of processor time, medians of {ROUNDS} rounds with both in each")
         for what, us, peer, peer_us in rows:
-            print(f"{what:34}{us:8.3f}   {peer:28}{peer_us:8.3f}{peer_us / us:8.1f}x")
+            ratio = peer_us / us
+            digits = 2 if ratio < 2 else 1
+            print(f"{what:34}{us:8.3f}   {peer:28}{peer_us:8.3f}{ratio:8.{digits}f}x")

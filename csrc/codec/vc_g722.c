@@ -14,6 +14,8 @@
 
 #include <string.h>
 
+#include "codec/vc_g722_lanes.h"
+
 #define TAPS          24
 #define HISTORY       (TAPS - 2)
 #define BLOCK_SAMPLES 320
@@ -24,8 +26,8 @@
 typedef struct band {
     int32_t prediction;       /* [s] of the next sample */
     int32_t zero_prediction;  /* [sz] the zeros' share of it */
-    int32_t zeros[6];         /* [b] */
-    int32_t differences[6];   /* [d] twice the quantized differences, newest first */
+    int16_t zeros[8];         /* [b] six, and two that count for nothing */
+    int16_t differences[8];   /* [d] twice the quantized differences, newest first */
     int32_t poles[2];         /* [a] */
     int32_t reconstructed[2]; /* [r] twice, newest first */
     int32_t was_negative[2];  /* [p] the signs of difference plus zero_prediction, newest first */
@@ -113,7 +115,31 @@ static inline void adapt_step(band *b, int32_t growth, int32_t log_max)
     b->step = shift < 0 ? power << -shift : power >> shift;
 }
 
-/* [parrec, recons, uppol2, uppol1, upzero, filtez, filtep, predic] */
+/* [upzero, filtez] */
+static inline int32_t adapt_zeros(band *b, int32_t difference)
+{
+    lanes zeros = lanes_load(b->zeros), differences = lanes_load(b->differences);
+    /* Each zero leans towards the sign that its difference shares with the new one. */
+    lanes push = lanes_fill(difference ? 128 : 0);
+    lanes opposite = lanes_shift_down(lanes_xor(differences, lanes_fill(difference)), 15);
+    push = lanes_sub(lanes_xor(push, opposite), opposite);
+    /* zeros * 255 >> 8, without a wider product; below 32640, so the sign can be turned. */
+    lanes loss = lanes_shift_down(lanes_sub(lanes_fill(0), zeros), 8);
+    zeros = lanes_add(lanes_add(zeros, loss), push);
+    differences = lanes_put_first(differences, saturate(2 * difference));
+    lanes_store(b->zeros, zeros);
+    lanes_store(b->differences, differences);
+
+    lanes products = lanes_product(zeros, differences), sum = lanes_from(products, 5);
+    sum = lanes_add_saturate(sum, lanes_from(products, 4));
+    sum = lanes_add_saturate(sum, lanes_from(products, 3));
+    sum = lanes_add_saturate(sum, lanes_from(products, 2));
+    sum = lanes_add_saturate(sum, lanes_from(products, 1));
+    b->zero_prediction = lanes_first(lanes_add_saturate(sum, products));
+    return b->zero_prediction;
+}
+
+/* [parrec, recons, uppol2, uppol1, filtep, predic] */
 static inline void adapt_prediction(band *b, int32_t difference)
 {
     int32_t negative = b->zero_prediction + difference < 0;
@@ -128,18 +154,7 @@ static inline void adapt_prediction(band *b, int32_t difference)
     int32_t limit = 15360 - b->poles[1];
     b->poles[0] = clamp((same_1 ? 192 : -192) + (b->poles[0] * 255 >> 8), -limit, limit);
 
-    /* Each zero leans towards the sign that its difference shares with the new one. */
-    int32_t push = difference ? 128 : 0;
-    for (int i = 0; i < 6; i++) {
-        int32_t opposite = (b->differences[i] ^ difference) >> 31; /* 0 or -1 */
-        b->zeros[i] = (b->zeros[i] * 255 >> 8) + ((push ^ opposite) - opposite);
-    }
-    for (int i = 5; i > 0; i--) b->differences[i] = b->differences[i - 1];
-    b->differences[0] = saturate(2 * difference);
-    int32_t zero_prediction = 0;
-    for (int i = 5; i >= 0; i--)
-        zero_prediction = saturate(zero_prediction + (b->zeros[i] * b->differences[i] >> 15));
-    b->zero_prediction = zero_prediction;
+    int32_t zero_prediction = adapt_zeros(b, difference);
 
     b->reconstructed[1] = b->reconstructed[0];
     b->reconstructed[0] = saturate(2 * saturate(b->prediction + difference));

@@ -33,6 +33,7 @@ typedef struct digit {
 
 struct vc_call {
     vc_call_config config;
+    const vc_g711 *g711;
     vc_playout *playout;
     vc_jitter *jitter;
     vc_silero *vad;
@@ -154,7 +155,8 @@ vc_status vc_call_create(vc_call **out, const vc_call_config *config)
     call->window_samples = vc_silero_model_window_samples(config->model);
     call->sequence = config->first_sequence;
     call->timestamp = config->first_timestamp;
-    vc_status status = create_parts(call);
+    vc_status status = vc_g711_get(VC_CPU_AUTO, &call->g711);
+    if (status == VC_OK) status = create_parts(call);
     if (status != VC_OK) {
         vc_call_destroy(call);
         return status;
@@ -514,8 +516,8 @@ static void check_timeout(vc_call *call, int64_t now_ns)
 static size_t encode(const vc_call *call, const int16_t *samples, size_t n, uint8_t *payload)
 {
     switch (call->config.codec) {
-    case VC_CODEC_PCMU: vc_g711_ulaw_encode(samples, payload, n); return n;
-    case VC_CODEC_PCMA: vc_g711_alaw_encode(samples, payload, n); return n;
+    case VC_CODEC_PCMU: call->g711->ulaw_encode(samples, payload, n); return n;
+    case VC_CODEC_PCMA: call->g711->alaw_encode(samples, payload, n); return n;
     default: vc_l16_encode(samples, payload, n); return 2 * n; /* create allows no other */
     }
 }

@@ -91,6 +91,7 @@ static vc_status create_parts(vc_jitter *jitter, unsigned codecs)
     int count = config->max_depth_ms / 10 + VC_JITTER_MAX_PACKET_MS / VC_TICK_MS;
     vc_status status =
         vc_packet_buffer_create(&jitter->packets, count, part_bytes(jitter, codecs), allocator);
+    if (status == VC_OK) status = vc_g711_get(VC_CPU_AUTO, &jitter->g711);
     if (status == VC_OK) status = vc_conceal_create(&jitter->conceal, config->rate_hz, allocator);
     if (status == VC_OK && codecs & 1u << VC_CODEC_G722)
         status = vc_g722_create(&jitter->g722, allocator);

@@ -5,6 +5,7 @@
 #ifndef VC_JITTER_STATE_H
 #define VC_JITTER_STATE_H
 
+#include "codec/vc_g711.h"
 #include "codec/vc_g722.h"
 #include "codec/vc_opus.h"
 #include "dsp/vc_comfort_noise.h"
@@ -94,6 +95,7 @@ struct vc_jitter {
     int32_t max_samples;
     vc_packet_buffer *packets;
     vc_conceal *conceal;
+    const vc_g711 *g711;
     vc_g722 *g722;           /* NULL: not among the codecs */
     vc_opus_decoder *opus;   /* NULL: not among the codecs */
     vc_stretch *stretch;     /* play */

@@ -2,7 +2,6 @@
  * to 20 ms. A unit is made whole, so how the output is sliced cannot change it. */
 #include <string.h>
 
-#include "codec/vc_g711.h"
 #include "codec/vc_l16.h"
 #include "net/vc_jitter_state.h"
 
@@ -48,8 +47,8 @@ static void decode(vc_jitter *jitter, const vc_packet_part *part, int16_t *sampl
     const uint8_t *bytes = vc_packet_buffer_bytes(jitter->packets, part);
     size_t n = part->samples;
     switch (part->codec) {
-    case VC_CODEC_PCMU: vc_g711_ulaw_decode(bytes, samples, n); break;
-    case VC_CODEC_PCMA: vc_g711_alaw_decode(bytes, samples, n); break;
+    case VC_CODEC_PCMU: jitter->g711->ulaw_decode(bytes, samples, n); break;
+    case VC_CODEC_PCMA: jitter->g711->alaw_decode(bytes, samples, n); break;
     case VC_CODEC_L16: vc_l16_decode(bytes, samples, n); break;
     case VC_CODEC_G722: vc_g722_decode(jitter->g722, bytes, part->bytes, samples); break;
     case VC_CODEC_OPUS:

@@ -33,10 +33,26 @@ def test_g711_is_g711(codec: str, law: str) -> None:
     np.testing.assert_array_equal(decoded, g711.decode(EVERY_CODE))
 
 
-def test_l16_is_network_byte_order() -> None:
-    packet = Encoder("l16", 16000).encode(EVERY_SAMPLE)
+L16_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+
+
+@pytest.mark.parametrize("rate_hz", L16_RATES_HZ)
+def test_l16_is_network_byte_order(rate_hz: int) -> None:
+    """Every sample, and every length up to 70 from every buffer."""
+    encoder, decoder = Encoder("l16", rate_hz), Decoder("l16", rate_hz)
+    packet = encoder.encode(EVERY_SAMPLE)
     assert packet == EVERY_SAMPLE.astype(">i2").tobytes()
-    np.testing.assert_array_equal(Decoder("l16", 16000).decode(packet), EVERY_SAMPLE)
+    np.testing.assert_array_equal(decoder.decode(packet), EVERY_SAMPLE)
+    for samples in range(71):
+        pcm = EVERY_SAMPLE[1234 : 1234 + samples]
+        for source in (pcm, pcm.tobytes(), memoryview(pcm)):
+            assert encoder.encode(source) == pcm.astype(">i2").tobytes()
+        payload = pcm.astype(">i2").tobytes()
+        for given_bytes in (payload, bytearray(payload), np.frombuffer(payload, np.uint8)):
+            np.testing.assert_array_equal(decoder.decode(given_bytes), pcm)
+        with pytest.raises(PacketError, match="whole number"):
+            decoder.decode(payload + b"~")
+    assert (encoder.frame_samples, encoder.delay_samples) == (rate_hz // 50, 0)
 
 
 @pytest.mark.parametrize(("codec", "rate_hz"), PLAIN)

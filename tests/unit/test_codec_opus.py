@@ -1,4 +1,5 @@
-"""Opus through libopus, beside the libopus inside PyAV: another build of another version.
+"""Opus through libopus, beside two others: opuslib on the same libopus, which must be equal bit for
+bit, and the libopus inside PyAV, another build of another version.
 
 Where libopus is not installed each test checks instead that the error names the package; where CI
 is set that is a failure.
@@ -20,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import opuslib_peer
 from voicecore import Decoder, Encoder
 from voicecore.errors import (
     ClosedError,
@@ -98,6 +100,79 @@ def theirs_decoded(packets: list[bytes]) -> PCM:
 
 def power(x: npt.NDArray[np.floating] | PCM) -> float:
     return float(np.mean(np.square(x, dtype=np.float64)))
+
+
+@needs_libopus
+def test_opuslib_is_on_the_same_library() -> None:
+    assert opuslib_peer.version() == opus_version()
+
+
+# Ours, and the same in libopus' words. Each must change the packets of the input that it is for.
+SETTINGS: list[tuple[dict[str, Any], dict[str, int]]] = [
+    ({"bitrate": 16000}, {"bitrate": 16000}),
+    ({"bitrate": 40000}, {"bitrate": 40000}),
+    ({"complexity": 0}, {"complexity": 0}),
+    ({"complexity": 5}, {"complexity": 5}),
+    ({"packet_loss_percent": 15}, {"packet_loss_perc": 15}),
+    ({"fec": True, "packet_loss_percent": 15}, {"inband_fec": 1, "packet_loss_perc": 15}),
+    ({"dtx": True}, {"dtx": 1}),
+    ({"bandwidth": "narrowband"}, {"max_bandwidth": 1101}),
+]
+
+
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+@needs_libopus
+def test_packets_and_audio_equal_opuslib(rate_hz: int) -> None:
+    """Both ways and bit for bit: with libopus' own settings, at every rate of the decoder."""
+    pcm = voice(rate_hz)
+    packets = encoded(rate_hz, pcm)
+    peer = opuslib_peer.PeerEncoder(rate_hz)
+    theirs = [peer.encode(frame.tobytes()) for frame in frames(pcm, rate_hz // 50)]
+    assert packets == theirs
+    for out_hz in RATES_HZ:
+        decoder, peer_decoder = Decoder("opus", out_hz), opuslib_peer.PeerDecoder(out_hz)
+        for number, packet in enumerate(theirs):
+            assert decoder.decode(packet).tobytes() == peer_decoder.decode(packet), number
+
+
+@pytest.mark.skipif(not opuslib_peer.SETTINGS_WORK, reason="opuslib cannot set on Apple arm64")
+@pytest.mark.parametrize(("ours", "theirs"), SETTINGS)
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+@needs_libopus
+def test_each_setting_is_that_of_opuslib(
+    rate_hz: int, ours: dict[str, Any], theirs: dict[str, int]
+) -> None:
+    pcm = voice(rate_hz)
+    if "dtx" in ours:
+        pcm = np.concatenate([pcm[:rate_hz], np.zeros(2 * rate_hz, np.int16)])
+    base: dict[str, Any] = {} if "bitrate" in ours else {"bitrate": 24000}
+    packets = encoded(rate_hz, pcm, **base, **ours)
+    peer = opuslib_peer.PeerEncoder(rate_hz, **base, **theirs)
+    assert packets == [peer.encode(frame.tobytes()) for frame in frames(pcm, rate_hz // 50)]
+    if not (rate_hz == 8000 and "bandwidth" in ours):  # it is no wider anyway
+        assert packets != encoded(rate_hz, pcm, **base)
+
+
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+@needs_libopus
+def test_lost_packets_are_made_good_as_by_opuslib(rate_hz: int) -> None:
+    """Every fourth packet is lost: from the next one, or concealed in one piece or several."""
+    pcm, samples = voice(rate_hz), rate_hz // 50
+    packets = encoded(rate_hz, pcm, bitrate=32000, fec=True, packet_loss_percent=20)
+    for way in ("fec", "conceal", "pieces"):
+        decoder, peer = Decoder("opus", rate_hz), opuslib_peer.PeerDecoder(rate_hz)
+        for i, packet in enumerate(packets[:-1]):
+            if i % 4 != 3:
+                ours, theirs = decoder.decode(packet), peer.decode(packet)
+            elif way == "fec":
+                ours = decoder.decode_fec(packets[i + 1])
+                theirs = peer.decode_fec(packets[i + 1], samples)
+            else:
+                size = samples if way == "conceal" else rate_hz // 400
+                pieces = range(0, samples, size)
+                ours = np.concatenate([decoder.conceal(size) for _ in pieces])
+                theirs = b"".join([peer.conceal(size) for _ in pieces])
+            assert ours.tobytes() == theirs, (way, i)
 
 
 @pytest.mark.parametrize(("rate_hz", "bitrate"), MODES)

@@ -12,10 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicecore.errors import ConfigError, DtypeError, LengthError
+from voicecore.errors import (
+    BufferTooSmallError,
+    ConfigError,
+    CpuLevelError,
+    DtypeError,
+    LengthError,
+)
+from voicecore.media._cpu import cpu_levels
 from voicecore.media._g711 import G711
 
 LAWS = ["ulaw", "alaw"]
+LEVELS = cpu_levels()
 EVERY_SAMPLE = np.arange(-32768, 32768).astype(np.int16)
 EVERY_CODE = bytes(range(256))
 
@@ -54,11 +62,49 @@ def output_values(law: str) -> np.ndarray:
     return middle
 
 
+@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("law", LAWS)
-def test_every_sample_and_code_equal_audioop(law: str, audioop: ModuleType) -> None:
-    g711 = G711(law)
+def test_every_sample_and_code_equal_audioop(law: str, level: str, audioop: ModuleType) -> None:
+    g711 = G711(law, level=level)
+    assert g711.level == level
     assert g711.encode(EVERY_SAMPLE) == getattr(audioop, f"lin2{law}")(EVERY_SAMPLE.tobytes(), 2)
-    assert g711.decode(EVERY_CODE).tobytes() == getattr(audioop, f"{law}2lin")(EVERY_CODE, 2)
+    expected = getattr(audioop, f"{law}2lin")(EVERY_CODE, 2)
+    assert g711.decode(EVERY_CODE).tobytes() == expected
+    assert g711.decode_bytes(EVERY_CODE) == expected
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("law", LAWS)
+def test_every_length_equals_audioop(law: str, level: str, audioop: ModuleType) -> None:
+    """Lengths 0 to 70, and the start of every length at each place of a vector of samples."""
+    g711 = G711(law, level=level)
+    rng = np.random.default_rng(711)
+    pcm = rng.integers(-32768, 32768, 140).astype(np.int16)
+    codes = rng.integers(0, 256, 140).astype(np.uint8)
+    for samples in range(71):
+        for start in range(0, 70, 7):
+            part, coded = pcm[start : start + samples], codes[start : start + samples]
+            expected = getattr(audioop, f"lin2{law}")(part.tobytes(), 2)
+            decoded = getattr(audioop, f"{law}2lin")(coded.tobytes(), 2)
+            assert g711.encode(part) == expected
+            assert g711.decode(coded).tobytes() == decoded
+            assert g711.decode_bytes(coded) == decoded
+            out, array = bytearray(samples), np.empty(samples, np.int16)
+            assert g711.encode_into(part, out) == samples
+            assert g711.decode_into(coded, array) == samples
+            assert out == expected
+            assert array.tobytes() == decoded
+
+
+def test_level_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    for level in LEVELS:
+        monkeypatch.setenv("VOICECORE_CPU", level)
+        assert G711().level == level
+    with pytest.raises(ConfigError, match="'avx2'"):
+        G711(level="mmx")
+    foreign = "avx2" if "neon" in LEVELS else "neon"
+    with pytest.raises(CpuLevelError):
+        G711(level=foreign)
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -116,6 +162,56 @@ def test_takes_any_buffer_and_returns_numpy() -> None:
     np.testing.assert_array_equal(g711.decode(np.frombuffer(code, np.uint8)), decoded)
     assert g711.encode(b"") == b""
     assert g711.decode(b"").shape == (0,)
+
+
+@pytest.mark.parametrize("samples", [0, 3, 160, 40000])
+def test_into_writes_the_start_of_any_writable_buffer(samples: int) -> None:
+    """Quick ways and general ones; beyond the result nothing is touched."""
+    g711 = G711("alaw")
+    pcm = np.random.default_rng(3).integers(-32768, 32768, samples).astype(np.int16)
+    codes = g711.encode(pcm)
+    decoded = g711.decode(codes)
+    for source in (pcm, pcm.tobytes(), memoryview(pcm), bytearray(pcm.tobytes())):
+        rooms = [bytearray(b"~" * (samples + 5)), np.full(samples + 5, 126, np.uint8)]
+        for out in [*rooms, memoryview(bytearray(b"~" * (samples + 5)))]:
+            assert g711.encode_into(source, out) == samples
+            assert bytes(out) == codes + b"~" * 5
+    for coded in (codes, bytearray(codes), memoryview(codes), np.frombuffer(codes, np.uint8)):
+        array = np.full(samples + 5, 77, np.int16)
+        for out in (array, memoryview(np.full(samples + 5, 77, np.int16))):
+            assert g711.decode_into(coded, out) == samples
+            np.testing.assert_array_equal(np.asarray(out), [*decoded, *[77] * 5])
+        assert g711.decode_bytes(coded) == decoded.tobytes()
+
+
+def test_into_says_what_to_do() -> None:
+    g711 = G711("ulaw")
+    pcm, codes = np.zeros(8, np.int16), bytes(8)
+    with pytest.raises(BufferTooSmallError, match="room for 7"):
+        g711.encode_into(pcm, bytearray(7))
+    with pytest.raises(BufferTooSmallError, match="room for 7"):
+        g711.decode_into(codes, np.zeros(7, np.int16))
+    locked = np.zeros(8, np.int16)
+    locked.flags.writeable = False
+    big_endian = np.zeros(8, ">i2")
+    for out in (locked, big_endian, np.zeros(16, np.int16)[::2], bytearray(16), [0] * 8, None):
+        with pytest.raises(DtypeError, match="out: expected a writable"):
+            g711.decode_into(codes, out)  # type: ignore[arg-type]
+    for room in (b"12345678", np.zeros(8, np.int16), np.zeros(16, np.uint8)[::2], [0] * 8):
+        with pytest.raises(DtypeError, match="out: expected a writable"):
+            g711.encode_into(pcm, room)  # type: ignore[arg-type]
+    with pytest.raises(LengthError, match="one dimension"):
+        g711.decode_into(codes, np.zeros((2, 8), np.int16))
+    both = np.zeros(24, np.uint8)
+    with pytest.raises(ConfigError, match="share memory"):
+        g711.decode_into(both[15:23], both[:16].view(np.int16))
+    with pytest.raises(ConfigError, match="share memory"):
+        g711.encode_into(both[:16].view(np.int16), both[15:23])
+    assert g711.decode_into(both[16:24], both[:16].view(np.int16)) == 8
+    with pytest.raises(LengthError, match="even"):
+        g711.encode_into(b"123", bytearray(8))
+    with pytest.raises(DtypeError, match="int16 samples"):
+        g711.encode_into(big_endian, bytearray(8))
 
 
 def test_bad_input_says_what_to_do() -> None:

@@ -7,11 +7,14 @@ from libc.stdint cimport int16_t, uint8_t
 cimport numpy as cnp
 
 from voicecore.media._common cimport buffer_kind, check, describe, enter, get_bytes, get_s16
-from voicecore.media.c_base cimport VC_E_MISSING, VC_OK, vc_guard_leave, vc_status
+from voicecore.media._quick cimport quick_bytes, quick_s16
+from voicecore.media.c_base cimport VC_CPU_AUTO, VC_E_MISSING, VC_OK, vc_guard_leave, vc_status
 from voicecore.media.c_codec cimport (
     VC_G722_DELAY_SAMPLES,
     VC_OPUS_MAX_PACKET_BYTES,
     VC_OPUS_MAX_PACKET_MS,
+    vc_g711,
+    vc_g711_get,
     vc_g722,
     vc_g722_create,
     vc_g722_decode,
@@ -37,12 +40,6 @@ from voicecore.media.c_codec cimport (
     vc_opus_encoder_reset,
     vc_opus_packet_samples,
     vc_opus_version,
-)
-from voicecore.media.c_net cimport (
-    vc_g711_alaw_decode,
-    vc_g711_alaw_encode,
-    vc_g711_ulaw_decode,
-    vc_g711_ulaw_encode,
 )
 
 import operator
@@ -71,9 +68,10 @@ _RATES_HZ = {
 # The number is that of enum vc_opus_bandwidth.
 _BANDWIDTHS = ("narrowband", "mediumband", "wideband", "superwideband", "fullband")
 
-# Below this the C call is shorter than about 5 us and keeping the GIL is cheaper.
-cdef size_t NOGIL_SAMPLES = 16000
-cdef size_t NOGIL_G722_SAMPLES = 160
+
+cdef inline size_t keeps_gil(Kind kind) noexcept nogil:
+    """Up to so many samples the C call is shorter than about 5 us and keeping the GIL is cheaper."""
+    return 0 if kind == OPUS else 160 if kind == G722 else 16000
 
 
 cdef class Encoder:
@@ -110,6 +108,7 @@ cdef class Encoder:
     cdef Kind kind
     cdef int busy
     cdef bint opened
+    cdef const vc_g711 *g711
     cdef vc_g722 *g722
     cdef vc_opus_encoder *opus
     cdef readonly str codec
@@ -151,6 +150,7 @@ cdef class Encoder:
                 check(vc_g722_create(&self.g722, NULL), "Encoder")
             elif kind == OPUS:
                 check_opus(vc_opus_encoder_create(&self.opus, &config), path, "Encoder")
+            check(vc_g711_get(VC_CPU_AUTO, &self.g711), "G711")
             self.kind = kind
             self.codec = codec
             self.rate_hz = rate
@@ -174,7 +174,14 @@ cdef class Encoder:
     def encode(self, pcm):
         """One packet's payload from int16 samples (int16 array, or raw little-endian bytes)."""
         cdef Py_buffer view
-        cdef size_t n
+        cdef size_t n = 0
+        cdef const int16_t *source = quick_s16(pcm, &n)
+        if source != NULL and self.kind != OPUS and n <= keeps_gil(self.kind):
+            self.claim()
+            try:
+                return self.encoded(source, n)
+            finally:
+                vc_guard_leave(&self.busy)
         get_s16(pcm, &view, &n)
         try:
             self.claim()
@@ -196,11 +203,11 @@ cdef class Encoder:
         packet = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>size)
         cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(packet)
         cdef vc_status status
-        if n > (NOGIL_G722_SAMPLES if self.kind == G722 else NOGIL_SAMPLES):
+        if n > keeps_gil(self.kind):
             with nogil:
-                status = encode_any(self.kind, self.g722, pcm, n, out)
+                status = encode_any(self.kind, self.g711, self.g722, pcm, n, out)
         else:
-            status = encode_any(self.kind, self.g722, pcm, n, out)
+            status = encode_any(self.kind, self.g711, self.g722, pcm, n, out)
         check(status, "Encoder.encode")
         return packet
 
@@ -279,6 +286,7 @@ cdef class Decoder:
     cdef Kind kind
     cdef int busy
     cdef bint opened
+    cdef const vc_g711 *g711
     cdef vc_g722 *g722
     cdef vc_opus_decoder *opus
     cdef readonly str codec
@@ -298,6 +306,7 @@ cdef class Decoder:
             elif kind == OPUS:
                 check_opus(
                     vc_opus_decoder_create(&self.opus, rate, library, NULL), path, "Decoder")
+            check(vc_g711_get(VC_CPU_AUTO, &self.g711), "G711")
             self.kind = kind
             self.codec = codec
             self.rate_hz = rate
@@ -324,6 +333,14 @@ cdef class Decoder:
         Raises PacketError for a payload that cannot be of this codec; the stream can go on.
         """
         cdef Py_buffer view
+        cdef size_t size = 0
+        cdef const uint8_t *source = quick_bytes(packet, &size)
+        if source != NULL and self.kind != OPUS and 2 * size <= keeps_gil(self.kind):
+            self.claim()
+            try:
+                return self.decoded(source, size)
+            finally:
+                vc_guard_leave(&self.busy)
         get_payload(packet, &view)
         try:
             self.claim()
@@ -343,13 +360,13 @@ cdef class Decoder:
             raise _errors.PacketError(f"{size} bytes are no whole number of 16-bit samples")
         cdef cnp.npy_intp n = <cnp.npy_intp>(
             size // 2 if self.kind == L16 else 2 * size if self.kind == G722 else size)
-        out = cnp.PyArray_EMPTY(1, &n, cnp.NPY_INT16, 0)
+        out = cnp.PyArray_SimpleNew(1, &n, cnp.NPY_INT16)
         cdef int16_t *pcm = <int16_t *>cnp.PyArray_DATA(out)
-        if <size_t>n > (NOGIL_G722_SAMPLES if self.kind == G722 else NOGIL_SAMPLES):
+        if <size_t>n > keeps_gil(self.kind):
             with nogil:
-                decode_any(self.kind, self.g722, packet, size, pcm)
+                decode_any(self.kind, self.g711, self.g722, packet, size, pcm)
         else:
-            decode_any(self.kind, self.g722, packet, size, pcm)
+            decode_any(self.kind, self.g711, self.g722, packet, size, pcm)
         return out
 
     cdef object decoded_opus(self, const uint8_t *packet, size_t size, bint lost_before):
@@ -358,7 +375,7 @@ cdef class Decoder:
         cdef vc_status status = vc_opus_packet_samples(self.opus, packet, size, &samples)
         check(status, f"{size} bytes as an Opus packet")
         cdef cnp.npy_intp n = <cnp.npy_intp>samples
-        out = cnp.PyArray_EMPTY(1, &n, cnp.NPY_INT16, 0)
+        out = cnp.PyArray_SimpleNew(1, &n, cnp.NPY_INT16)
         cdef int16_t *pcm = <int16_t *>cnp.PyArray_DATA(out)
         with nogil:
             if lost_before:
@@ -406,7 +423,7 @@ cdef class Decoder:
                 raise _errors.LengthError(
                     f"cannot conceal {samples!r} samples; pass a multiple of {unit} (2.5 ms) up to "
                     f"{most} (120 ms)")
-            out = cnp.PyArray_EMPTY(1, &n, cnp.NPY_INT16, 0)
+            out = cnp.PyArray_SimpleNew(1, &n, cnp.NPY_INT16)
             pcm = <int16_t *>cnp.PyArray_DATA(out)
             with nogil:
                 status = vc_opus_conceal(self.opus, pcm, <size_t>n)
@@ -526,12 +543,12 @@ cdef inline int get_payload(object packet, Py_buffer *view) except -1:
     return 0
 
 
-cdef inline vc_status encode_any(Kind kind, vc_g722 *g722, const int16_t *pcm, size_t n,
-                                 uint8_t *out) noexcept nogil:
+cdef inline vc_status encode_any(Kind kind, const vc_g711 *g711, vc_g722 *g722,
+                                 const int16_t *pcm, size_t n, uint8_t *out) noexcept nogil:
     if kind == PCMU:
-        vc_g711_ulaw_encode(pcm, out, n)
+        g711.ulaw_encode(pcm, out, n)
     elif kind == PCMA:
-        vc_g711_alaw_encode(pcm, out, n)
+        g711.alaw_encode(pcm, out, n)
     elif kind == L16:
         vc_l16_encode(pcm, out, n)
     else:
@@ -539,12 +556,12 @@ cdef inline vc_status encode_any(Kind kind, vc_g722 *g722, const int16_t *pcm, s
     return VC_OK
 
 
-cdef inline void decode_any(Kind kind, vc_g722 *g722, const uint8_t *packet, size_t size,
-                            int16_t *pcm) noexcept nogil:
+cdef inline void decode_any(Kind kind, const vc_g711 *g711, vc_g722 *g722,
+                            const uint8_t *packet, size_t size, int16_t *pcm) noexcept nogil:
     if kind == PCMU:
-        vc_g711_ulaw_decode(packet, pcm, size)
+        g711.ulaw_decode(packet, pcm, size)
     elif kind == PCMA:
-        vc_g711_alaw_decode(packet, pcm, size)
+        g711.alaw_decode(packet, pcm, size)
     elif kind == L16:
         vc_l16_decode(packet, pcm, size // 2)
     else:

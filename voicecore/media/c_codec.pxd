@@ -1,9 +1,17 @@
-"""Mirror of csrc/codec for the bindings, but for G.711 (c_net.pxd)."""
+"""Mirror of csrc/codec for the bindings."""
 
 from libc.stdint cimport int16_t, uint8_t
 
-from voicecore.media.c_base cimport vc_allocator, vc_status
+from voicecore.media.c_base cimport vc_allocator, vc_cpu_level, vc_status
 
+
+cdef extern from "codec/vc_g711.h" nogil:
+    ctypedef struct vc_g711:
+        void (*ulaw_encode)(const int16_t *pcm, uint8_t *out, size_t n) noexcept nogil
+        void (*ulaw_decode)(const uint8_t *data, int16_t *pcm, size_t n) noexcept nogil
+        void (*alaw_encode)(const int16_t *pcm, uint8_t *out, size_t n) noexcept nogil
+        void (*alaw_decode)(const uint8_t *data, int16_t *pcm, size_t n) noexcept nogil
+    vc_status vc_g711_get(vc_cpu_level level, const vc_g711 **out)
 
 cdef extern from "codec/vc_l16.h" nogil:
     void vc_l16_encode(const int16_t *pcm, uint8_t *out, size_t n)

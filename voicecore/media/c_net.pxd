@@ -1,15 +1,9 @@
-"""Mirror of csrc/codec/vc_g711.h and csrc/net for the bindings."""
+"""Mirror of csrc/net for the bindings."""
 
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from voicecore.media.c_base cimport vc_allocator, vc_status
 
-
-cdef extern from "codec/vc_g711.h" nogil:
-    void vc_g711_ulaw_encode(const int16_t *pcm, uint8_t *out, size_t n)
-    void vc_g711_ulaw_decode(const uint8_t *data, int16_t *pcm, size_t n)
-    void vc_g711_alaw_encode(const int16_t *pcm, uint8_t *out, size_t n)
-    void vc_g711_alaw_decode(const uint8_t *data, int16_t *pcm, size_t n)
 
 cdef extern from "net/vc_rtp.h" nogil:
     enum:
