@@ -3,7 +3,7 @@
  * Accelerate and PreemptiveExpand: the seam joins the period before the middle of a 30 ms window
  * with the one after it and fades over one period. The fade keeps the power: its gain follows from
  * how alike the two sides are, so noise does not dip at the seam. An attack is 10 to 15 ms with 6
- * dB more than what was before. */
+ * dB more than what was before, or a window with 6 dB more than what was played before it. */
 #include "dsp/vc_stretch.h"
 
 #include <math.h>
@@ -25,6 +25,7 @@ struct vc_stretch {
     int custom_allocator;
 
     float background;
+    float played;          /* mean square of what was played last; negative: not known */
     int64_t next_position; /* no window may start before it */
 };
 
@@ -67,6 +68,7 @@ void vc_stretch_destroy(vc_stretch *stretch)
 void vc_stretch_reset(vc_stretch *stretch)
 {
     stretch->background = 0.0f;
+    stretch->played = -1.0f;
     stretch->next_position = INT64_MIN;
 }
 
@@ -91,6 +93,14 @@ static float product(const int16_t *a, const int16_t *b, size_t n)
     int64_t sum = 0;
     for (size_t i = 0; i < n; i++) sum += (int32_t)a[i] * b[i];
     return (float)sum;
+}
+
+void vc_stretch_push_played(vc_stretch *stretch, const int16_t *samples, size_t n)
+{
+    /* Every fourth sample tells the level, and it is asked for after every frame. */
+    int64_t sum = 0;
+    for (size_t i = 0; i < n; i += 4) sum += (int32_t)samples[i] * samples[i];
+    if (n > 0) stretch->played = (float)sum / (float)((n + 3) / 4);
 }
 
 static float likeness(const int16_t *a, const int16_t *b, size_t n)
@@ -145,6 +155,9 @@ static vc_stretch_refusal find_seam(vc_stretch *stretch, int64_t position, const
     float least = fast ? ALIKE_FAST : ALIKE;
     if (match.correlation >= least) block = (block + lag - 1) / lag * lag;
     if (rises(in, half, block < half ? block : half, quiet)) return VC_STRETCH_ATTACK;
+    float energy = product(in, in, 2 * half) / (float)(2 * half);
+    if (stretch->played >= 0.0f && energy > quiet && energy > ATTACK_RATIO * stretch->played)
+        return VC_STRETCH_ATTACK;
     if (match.correlation < least) {
         if (product(in, in, 2 * half) > quiet * (float)(2 * half)) return VC_STRETCH_UNLIKE;
         lag = half;

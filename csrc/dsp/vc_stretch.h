@@ -54,6 +54,10 @@ size_t vc_stretch_max_change_samples(const vc_stretch *stretch);
  * vc_conceal_background does: audio up to 6 dB above it is quiet. -50 dBFS is quiet anyway. */
 VC_RT void vc_stretch_set_background(vc_stretch *stretch, float mean_square);
 
+/* What was played before in[0], newest last: a sound that began there is an attack too. Optional;
+ * the last call before a change counts, 20 ms are a good length. */
+VC_RT void vc_stretch_push_played(vc_stretch *stretch, const int16_t *samples, size_t n);
+
 /* One period removed; fast: as many as fit into 15 ms. The cross-fade is over 15 ms after in[0]:
  * whoever needs 20 ms of output can take it from `out` and go on changed_samples further in. Room
  * for n_in samples. */

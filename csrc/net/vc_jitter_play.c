@@ -362,6 +362,7 @@ vc_status vc_jitter_get(vc_jitter *jitter, int64_t now_ns, int16_t *samples, vc_
     describe(jitter, info);
     s->delay_ms = s->prefill ? 0.0 : delay_of(jitter, info->stream_position);
     take(jitter, samples, jitter->frame);
+    vc_stretch_push_played(jitter->stretch, samples, (size_t)jitter->frame);
     info->depth_samples = vc_packet_buffer_samples(jitter->packets) + s->level;
     return info->kind == VC_FRAME_CONCEALED ? VC_CONCEALED : VC_OK;
 }

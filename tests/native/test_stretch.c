@@ -2,6 +2,8 @@
  * audio are refused, never more than 25 %. */
 #include "dsp/vc_stretch.h"
 
+#include <math.h>
+
 #include "vc_test_voice.h"
 
 enum { SECONDS = 4, MOST = SECONDS * 48000, EXTRA = 48000 * 15 / 1000 };
@@ -337,8 +339,26 @@ VC_TEST(share_and_rest)
     vc_stretch_destroy(stretch);
 }
 
+VC_TEST(a_sound_that_began_before_is_an_attack_too)
+{
+    vc_stretch *stretch;
+    vc_stretch_change change;
+    int16_t in[240], out[240], quiet[160], loud[160];
+    VC_NEED(vc_stretch_create(&stretch, 8000, NULL) == VC_OK);
+    for (int i = 0; i < 240; i++) in[i] = (int16_t)lrint(4000.0 * sin(0.157079632 * i));
+    for (int i = 0; i < 160; i++) quiet[i] = in[i] / 3, loud[i] = in[i] / 2 + in[i] / 10;
+    vc_stretch_push_played(stretch, quiet, 160); /* 9.5 dB below */
+    VC_CHECK_EQ(vc_stretch_accelerate(stretch, 0, in, 240, out, 0, &change), VC_IGNORED);
+    VC_CHECK_EQ(change.refusal, VC_STRETCH_ATTACK);
+    vc_stretch_push_played(stretch, loud, 160); /* 4.4 dB below */
+    VC_CHECK_OK(vc_stretch_accelerate(stretch, 0, in, 240, out, 0, &change));
+    vc_stretch_reset(stretch);
+    VC_CHECK_OK(vc_stretch_accelerate(stretch, 0, in, 240, out, 0, &change));
+    vc_stretch_destroy(stretch);
+}
+
 VC_MAIN(VC_RUN(rejects_bad_arguments) VC_RUN(a_vowel_with_a_whole_period_is_unchanged)
             VC_RUN(a_tone_keeps_its_pitch) VC_RUN(seams_do_not_click)
                 VC_RUN(noise_is_refused_unless_quiet) VC_RUN(silence_and_offset)
                     VC_RUN(full_scale_saturates) VC_RUN(refuses_the_attack_of_a_word)
-                        VC_RUN(share_and_rest))
+                        VC_RUN(share_and_rest) VC_RUN(a_sound_that_began_before_is_an_attack_too))
