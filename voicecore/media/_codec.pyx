@@ -43,9 +43,9 @@ from voicecore.media.c_codec cimport (
 )
 
 import operator
-import os
 
 from voicecore import errors as _errors
+from voicecore.media.libopus import library_path, missing_libopus
 
 cnp.import_array()
 
@@ -140,7 +140,7 @@ cdef class Encoder:
             raise _errors.ConfigError(
                 "fec without packet_loss_percent protects nothing; say what loss to expect, "
                 "for example packet_loss_percent=10")
-        path = _library()
+        path = library_path()
         if path is not None:
             config.library = path
         enter(&self.busy)
@@ -294,7 +294,7 @@ cdef class Decoder:
 
     def __init__(self, codec, rate_hz):
         kind, rate = _chosen(codec, rate_hz)
-        path = _library()
+        path = library_path()
         cdef const char *library = NULL
         if path is not None:
             library = path
@@ -482,18 +482,12 @@ def _chosen(codec, rate_hz):
 def opus_version():
     """libopus' name and version, for example "libopus 1.3.1"; MissingLibraryError without one."""
     cdef char text[64]
-    path = _library()
+    path = library_path()
     cdef const char *library = NULL
     if path is not None:
         library = path
     check_opus(vc_opus_version(library, text, sizeof(text)), path, "libopus")
     return (<bytes>text).decode("ascii", "replace")
-
-
-def _library():
-    """The path of libopus that the environment names, or None for the usual ones."""
-    path = os.environ.get("VOICECORE_LIBOPUS")
-    return os.fsencode(path) if path else None
 
 
 def _whole(name, value, low, high):
@@ -516,11 +510,7 @@ def _bandwidth(name):
 
 cdef inline int check_opus(vc_status status, object path, str what) except -1:
     if status == VC_E_MISSING:
-        where = "" if path is None else f" at VOICECORE_LIBOPUS={os.fsdecode(path)}"
-        raise _errors.MissingLibraryError(
-            f"Opus takes libopus, which is not here{where}; install it: apt install libopus0 "
-            "(Debian, Ubuntu), dnf install opus (Fedora), apk add opus (Alpine) or "
-            "brew install opus (macOS)")
+        raise missing_libopus(path)
     return check(status, what)
 
 

@@ -1,5 +1,4 @@
 from collections.abc import Mapping
-from os import PathLike
 from types import TracebackType
 from typing import Literal, NamedTuple
 
@@ -40,7 +39,6 @@ class JitterBuffer:
         min_depth_ms: int = 0,
         max_depth_ms: int = 600,
         payload_types: Mapping[int, StreamCodec] | None = None,
-        library: str | PathLike[str] | None = None,
     ) -> None: ...
     @property
     def rate_hz(self) -> int: ...

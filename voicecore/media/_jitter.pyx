@@ -1,6 +1,5 @@
 """Jitter buffer."""
 
-import os
 from typing import NamedTuple
 
 from cpython.buffer cimport PyBuffer_Release
@@ -15,6 +14,7 @@ cimport numpy as cnp
 from voicecore.media._common cimport check, enter, get_bytes
 from voicecore.media.c_base cimport (
     VC_DUPLICATE,
+    VC_E_MISSING,
     VC_FULL,
     VC_LATE,
     VC_NEED_MORE,
@@ -68,6 +68,7 @@ from voicecore.errors import (
     StateError,
     VoicecoreMemoryError,
 )
+from voicecore.media.libopus import library_path, missing_libopus
 
 cnp.import_array()
 
@@ -152,9 +153,6 @@ cdef int set_payload_types(vc_jitter_config *config, object payload_types) excep
     if len(payload_types) > VC_JITTER_PAYLOAD_TYPES:
         raise ConfigError(
             f"payload_types has {len(payload_types)} entries; {VC_JITTER_PAYLOAD_TYPES} at most")
-    if not any(codec in AUDIO for codec in payload_types.values()):
-        raise ConfigError(f"payload_types {payload_types!r} name no audio codec; "
-                          f"add one of {', '.join(map(repr, AUDIO))}")
     cdef int n = 0
     for number, codec in payload_types.items():
         kind = int_of(number, "a payload type")
@@ -166,6 +164,9 @@ cdef int set_payload_types(vc_jitter_config *config, object payload_types) excep
         config.payload_type[n].payload_type = <uint8_t>kind
         config.payload_type[n].codec = CODECS[codec]
         n += 1
+    if not any(codec in AUDIO for codec in payload_types.values()):
+        raise ConfigError(f"payload_types {payload_types!r} name no audio codec; "
+                          f"add one of {', '.join(map(repr, AUDIO))}")
     config.payload_types = n
     return 0
 
@@ -185,7 +186,6 @@ cdef class JitterBuffer:
     codec: "pcmu", "pcma", "l16", "g722" or "opus", of every packet; or payload_types, a dict of up
     to 8 payload types: {0: "pcmu", 13: "cn", 101: "telephone-event", 97: "red"}. Then the codec may
     change in mid-call, comfort noise fills pauses, redundancy is used, and other types are ignored.
-    library: path of libopus; None takes VOICECORE_LIBOPUS or the system's.
 
     Output is one continuous timeline of int16 samples. Times are nanoseconds of one monotonic
     clock. Settings out of range raise ConfigError or RateError; the other mode's method StateError;
@@ -213,7 +213,7 @@ cdef class JitterBuffer:
         self._busy = 0
 
     def __init__(self, rate_hz=8000, *, codec="pcmu", mode="listen", loss_wait_ms=60,
-                 min_depth_ms=0, max_depth_ms=600, payload_types=None, library=None):
+                 min_depth_ms=0, max_depth_ms=600, payload_types=None):
         cdef vc_jitter_config config = vc_jitter_config_default()
         if codec not in AUDIO:
             raise ConfigError(f"unknown codec {codec!r}; use one of {', '.join(map(repr, AUDIO))}")
@@ -226,13 +226,15 @@ cdef class JitterBuffer:
         config.min_depth_ms = int_of(min_depth_ms, "min_depth_ms")
         config.max_depth_ms = int_of(max_depth_ms, "max_depth_ms")
         set_payload_types(&config, payload_types)
-        if library is None:
-            library = os.environ.get("VOICECORE_LIBOPUS")
-        cdef bytes path = os.fsencode(library) if library else None
-        config.opus_library = <const char *>path if path is not None else NULL
+        cdef bytes path = library_path()
+        if path is not None:
+            config.opus_library = path
         if self._jitter is not NULL:
             raise StateError("a JitterBuffer is set up once; make a new one")
-        check(vc_jitter_create(&self._jitter, &config),
+        cdef vc_status status = vc_jitter_create(&self._jitter, &config)
+        if status == VC_E_MISSING:
+            raise missing_libopus(path)
+        check(status,
               f"JitterBuffer(rate_hz={rate_hz} [8000..48000, multiple of 50; 16000 for g722; "
               f"8000, 12000, 16000, 24000, 48000 for opus], "
               f"loss_wait_ms={loss_wait_ms} [0..500], min_depth_ms={min_depth_ms} "
