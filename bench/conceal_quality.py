@@ -5,7 +5,7 @@
 
 G.711 at 8 kHz, packets of 20 ms, twelve pieces of 8 s (tests/loss.py) with losses of their own.
 PESQ is ITU-T P.862 narrow band (package pesq), against the speech before coding. "before" is the
-pitch repetition that voicecore had until 2026-11, as this program printed it then.
+pitch repetition that voicecore had before, with the losses of 4 seeds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.loss import RATE_HZ, concealed, decoded, losses, silenced, speech_pie
 
 PACKETS = 400
 CONDITIONS = ((0.01, 1), (0.05, 1), (0.10, 1), (0.05, 2), (0.05, 3))
-BEFORE: dict[tuple[float, int], float] = {}
+BEFORE = {(0.01, 1): 4.135, (0.05, 1): 3.534, (0.10, 1): 3.075, (0.05, 2): 3.436, (0.05, 3): 3.476}
 
 Samples = npt.NDArray[np.int16]
 

@@ -48,9 +48,7 @@
 #define MAX_PREDICTION_GAIN 20.0f
 #define RISE                1.0139f
 
-#define ALIGNED     0.5f
-#define STRETCHABLE 0.7f /* correlation above which removing a period is not heard */
-#define QUIET       (100 * 100)
+#define ALIGNED 0.5f
 
 enum mode { REAL, MADE, SILENT };
 
@@ -448,26 +446,4 @@ size_t vc_conceal_align(vc_conceal *conceal, const int16_t *next)
         }
     }
     return best >= ALIGNED ? found : 0;
-}
-
-/* -- shortening ------------------------------------------------------------------------------- */
-
-size_t vc_conceal_shorten_samples(const vc_conceal *conceal)
-{
-    return conceal->max_lag + vc_pitch_max_window_samples(conceal->pitch);
-}
-
-size_t vc_conceal_shorten(vc_conceal *conceal, const int16_t *in, int16_t *out, int force)
-{
-    if (conceal->s.mode != REAL || conceal->s.join_left > 0) return 0;
-    size_t window = vc_pitch_max_window_samples(conceal->pitch), all = window + conceal->max_lag;
-    vc_pitch_match match = vc_pitch_find(conceal->pitch, in + conceal->max_lag, window);
-    int quiet = energy(in, all) < (float)all * QUIET;
-    if (!quiet && !force && match.correlation < STRETCHABLE) return 0;
-    size_t lag = quiet ? conceal->max_lag : (size_t)match.lag_samples;
-    for (size_t i = 0; i < window; i++) {
-        float weight = (float)(i + 1) / (float)(window + 1);
-        out[i] = to_s16((float)in[i] + weight * (float)(in[i + lag] - in[i]));
-    }
-    return lag;
 }

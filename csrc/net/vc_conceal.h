@@ -44,13 +44,4 @@ size_t vc_conceal_align_samples(const vc_conceal *conceal);
  * vc_stretch_set_background. */
 VC_RT float vc_conceal_background(const vc_conceal *conceal);
 
-/* How much audio vc_conceal_shorten looks at: 20 ms and the longest pitch period. */
-VC_RT size_t vc_conceal_shorten_samples(const vc_conceal *conceal);
-
-/* Turns 20 ms and one pitch period of `in` (vc_conceal_shorten_samples of them) into 20 ms of
- * `out` by fading from one period to the next. Returns the number of samples removed; 0, with out
- * unchanged, where that would be heard (no pitch and not quiet) and force is 0.
- * Does not replace vc_conceal_decoded, which out goes through afterwards. */
-VC_RT size_t vc_conceal_shorten(vc_conceal *conceal, const int16_t *in, int16_t *out, int force);
-
 #endif

@@ -162,27 +162,6 @@ VC_TEST(reset_is_as_new)
     vc_conceal_destroy(new);
 }
 
-VC_TEST(shortening_removes_a_period)
-{
-    vc_conceal *conceal = make(RATE);
-    size_t need = vc_conceal_shorten_samples(conceal);
-    VC_CHECK_EQ(need, 280);
-    int16_t in[600], out[FRAME + 100];
-    tone(in, RATE, 0, 600, 200.0); /* a period is 40 samples */
-    size_t removed = vc_conceal_shorten(conceal, in, out, 0);
-    VC_CHECK(removed > 0 && removed % 40 == 0);
-    memcpy(out + FRAME, in + FRAME + removed, 100 * sizeof(int16_t));
-    VC_CHECK(vc_test_biggest_step(out, FRAME + 100) <= vc_test_biggest_step(in, 600) + 20);
-    uint32_t seed = 5;
-    for (size_t i = 0; i < need; i++) in[i] = (int16_t)vc_test_random(&seed);
-    VC_CHECK_EQ(vc_conceal_shorten(conceal, in, out, 0), 0); /* loud noise: not without force */
-    removed = vc_conceal_shorten(conceal, in, out, 1);
-    VC_CHECK(removed >= 20 && removed <= 120);
-    memset(in, 0, sizeof in);
-    VC_CHECK_EQ(vc_conceal_shorten(conceal, in, out, 0), 120);
-    vc_conceal_destroy(conceal);
-}
-
 /* Gaps of 20 ms at every place of two periods, at every rate: no step at the start of the gap, in
  * it or at its end above the vowel's biggest. */
 VC_TEST(a_vowel_has_no_clicks)
@@ -309,5 +288,5 @@ VC_MAIN(VC_RUN(rejects_bad_rates) VC_RUN(real_audio_passes_unchanged)
             VC_RUN(a_tone_goes_on_over_a_gap) VC_RUN(a_long_gap_fades_to_nothing)
                 VC_RUN(silence_ramps_down) VC_RUN(slicing_does_not_matter) VC_RUN(reset_is_as_new)
                     VC_RUN(a_vowel_has_no_clicks) VC_RUN(a_long_gap_ends_in_the_background)
-                        VC_RUN(alignment_joins_in_phase) VC_RUN(full_scale_and_offset_stay_in_range)
-                            VC_RUN(shortening_removes_a_period))
+                        VC_RUN(alignment_joins_in_phase)
+                            VC_RUN(full_scale_and_offset_stay_in_range))
