@@ -333,13 +333,16 @@ static size_t schedule(vc_resample *r, size_t n)
 {
     size_t phase = outputs_done(r), filled = r->in_group + n, group = 0;
     size_t due = filled * r->l / r->m - phase;
-    for (size_t i = 0; i < due; i++) {
-        r->starts[i] = (int32_t)(group + (size_t)r->newest[phase] - r->in_group);
-        r->phases[i] = (int32_t)phase;
-        if (++phase == r->l) {
-            phase = 0;
-            group += r->m;
+    for (size_t i = 0; i < due; phase = 0, group += r->m) {
+        size_t run = r->l - phase < due - i ? r->l - phase : due - i;
+        int32_t place = (int32_t)(group - r->in_group), first = (int32_t)phase;
+        const int32_t *restrict windows = r->offsets + phase;
+        int32_t *restrict starts = r->starts + i, *restrict phases = r->phases + i;
+        for (size_t j = 0; j < run; j++) {
+            starts[j] = windows[j] + place;
+            phases[j] = first + (int32_t)j;
         }
+        i += run;
     }
     return due;
 }
@@ -347,7 +350,9 @@ static size_t schedule(vc_resample *r, size_t n)
 static void block_by_dots(const vc_resample *r, float *line, samples *io, size_t n, size_t due)
 {
     put_in_line(r, io, line, r->history, n);
-    r->kernels->dots(line, r->taps, r->n_taps, r->starts, r->phases, r->l, r->tile, due);
+    vc_resample_dots dots = {line,    r->taps, r->starts,    r->phases, r->offsets + r->l,
+                             r->body, r->l,    (int)r->group};
+    r->kernels->dots(&dots, r->tile, due);
     take_in_line(r, io, due);
     memmove(line, line + n, r->history * sizeof *line);
 }
