@@ -18,7 +18,7 @@
  * then neighbours and are computed a vector at a time; a load of input serves two phases (upwards)
  * or three taps (downwards). Otherwise (44.1 kHz family against the others): one dot product an
  * output. The memory of a handle is 4 bytes times L times the window (voice: longest, 11.025 <->
- * 32 kHz, 250 KB; 8 <-> 16 kHz, 0.4 KB) and the scratch.
+ * 32 kHz, 330 KB; 8 <-> 16 kHz, 0.4 KB) and the scratch.
  *
  * vc_resample_design.c makes the phases, vc_resample_trim.c moves the outputs off their places.
  *
