@@ -118,7 +118,9 @@ def header(designs: list[np.ndarray]) -> str:
         numbers = [f"{value:.{DECIMALS}f}" for value in terms]
         lines = [", ".join(numbers[i : i + 6]) for i in range(0, len(numbers), 6)]
         body = ",\n    ".join(lines)
-        arrays.append(f"static const double {array_name(spec)}[{len(terms)}] = {{\n    {body},\n}};")
+        arrays.append(
+            f"static const double {array_name(spec)}[{len(terms)}] = {{\n    {body},\n}};"
+        )
         rows.append(f"    {{{spec.span}, {spec.terms}, {array_name(spec)}}},")
     table = "\n".join(rows)
     return "\n".join(

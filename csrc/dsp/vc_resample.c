@@ -18,7 +18,7 @@
  * then neighbours and are computed a vector at a time; a load of input serves two phases (upwards)
  * or three taps (downwards). Otherwise (44.1 kHz family against the others): one dot product an
  * output. The memory of a handle is 4 bytes times L times the window (voice: longest, 11.025 <->
- * 32 kHz, 250 KB; 8 <-> 16 kHz, 0.4 KB) and the scratch.
+ * 32 kHz, 330 KB; 8 <-> 16 kHz, 0.4 KB) and the scratch.
  *
  * vc_resample_design.c makes the phases, vc_resample_trim.c moves the outputs off their places.
  *
@@ -333,13 +333,16 @@ static size_t schedule(vc_resample *r, size_t n)
 {
     size_t phase = outputs_done(r), filled = r->in_group + n, group = 0;
     size_t due = filled * r->l / r->m - phase;
-    for (size_t i = 0; i < due; i++) {
-        r->starts[i] = (int32_t)(group + (size_t)r->newest[phase] - r->in_group);
-        r->phases[i] = (int32_t)phase;
-        if (++phase == r->l) {
-            phase = 0;
-            group += r->m;
+    for (size_t i = 0; i < due; phase = 0, group += r->m) {
+        size_t run = r->l - phase < due - i ? r->l - phase : due - i;
+        int32_t place = (int32_t)(group - r->in_group), first = (int32_t)phase;
+        const int32_t *restrict windows = r->offsets + phase;
+        int32_t *restrict starts = r->starts + i, *restrict phases = r->phases + i;
+        for (size_t j = 0; j < run; j++) {
+            starts[j] = windows[j] + place;
+            phases[j] = first + (int32_t)j;
         }
+        i += run;
     }
     return due;
 }
@@ -347,7 +350,9 @@ static size_t schedule(vc_resample *r, size_t n)
 static void block_by_dots(const vc_resample *r, float *line, samples *io, size_t n, size_t due)
 {
     put_in_line(r, io, line, r->history, n);
-    r->kernels->dots(line, r->taps, r->n_taps, r->starts, r->phases, r->l, r->tile, due);
+    vc_resample_dots dots = {line,    r->taps, r->starts,    r->phases, r->offsets + r->l,
+                             r->body, r->l,    (int)r->group};
+    r->kernels->dots(&dots, r->tile, due);
     take_in_line(r, io, due);
     memmove(line, line + n, r->history * sizeof *line);
 }

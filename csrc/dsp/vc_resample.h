@@ -24,9 +24,9 @@ typedef struct vc_resample vc_resample;
 
 /* Delay at most, -3 dB and stop edge in Nyquist frequencies of the lower rate, worst alias. */
 typedef enum vc_resample_preset {
-    VC_RESAMPLE_TELEPHONY = 0, /* 1.5 ms, 0.93, 1.15, -78 dB: no alias below 0.85 */
-    VC_RESAMPLE_VOICE = 1,     /* 3 ms, 0.90, 1.02, -91 dB */
-    VC_RESAMPLE_STUDIO = 2,    /* 8 ms, 0.96, 1.02, -110 dB */
+    VC_RESAMPLE_TELEPHONY = 0, /* 1.5 ms, 0.93, 1.15, -76 dB: no alias below 0.85 */
+    VC_RESAMPLE_VOICE = 1,     /* 3 ms, 0.90, 1.02, -90 dB */
+    VC_RESAMPLE_STUDIO = 2,    /* 8 ms, 0.96, 1.02, -115 dB */
 } vc_resample_preset;
 
 typedef struct vc_resample_config {

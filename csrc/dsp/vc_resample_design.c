@@ -53,37 +53,66 @@ static size_t place_in_threes(const vc_resample *r, size_t first, size_t k, int3
     return tap;
 }
 
-/* Tap t of a phase weighs input newest - (n_taps - 1) + t. Padding is at the old end, where the
- * samples are known: a NaN must not reach an output from beyond its window's new end. */
-static void design_phase(vc_resample *r, size_t phase)
+/* The tap that weighs an input sample, counted from the group's start. */
+static double tap_of(const vc_resample *r, size_t phase, double sample)
 {
-    double end = (double)((phase + 1) * r->m) / (double)r->l;
-    double scale = vc_resample_scale(r);
-    double middle = end - scale * (double)r->span / 2.0;
-    double oldest = (double)r->newest[phase] - (double)(r->n_taps - 1);
-    double sum = 0.0;
-    for (size_t t = 0; t < r->n_taps; t++)
-        sum += vc_resample_prototype(r, (oldest + (double)t - middle) / scale);
+    double end = (double)((phase + 1) * r->m) / (double)r->l, scale = vc_resample_scale(r);
+    return vc_resample_prototype(r, (sample - end) / scale + (double)r->span / 2.0);
+}
 
+/* Unit gain at 0 Hz. */
+static double sum_of(const vc_resample *r, size_t phase)
+{
+    double sum = 0.0;
+    for (size_t age = 0; age < r->window; age++)
+        sum += tap_of(r, phase, (double)r->newest[phase] - (double)age);
+    return sum;
+}
+
+/* Tap t weighs input newest - (n_taps - 1) + t. */
+static void design_columns(vc_resample *r, size_t phase)
+{
+    double oldest = (double)r->newest[phase] - (double)(r->n_taps - 1), sum = sum_of(r, phase);
     float *taps = r->taps + phase * r->n_taps;
-    int32_t *offsets = r->by_columns ? r->offsets + phase * r->n_taps : NULL;
+    int32_t *offsets = r->offsets + phase * r->n_taps;
     /* In samples after the oldest that the buffer holds. */
     size_t first = r->history * r->m + (size_t)r->newest[phase] - (r->n_taps - 1);
     for (size_t k = 0; k < r->n_taps; k++) {
         size_t t = k;
         if (r->in_threes)
             t = place_in_threes(r, first, k, &offsets[k / 3]);
-        else if (r->by_columns)
+        else
             offsets[k] = (int32_t)((first + k) % r->m * r->stride + (first + k) / r->m);
-        taps[k] = (float)(vc_resample_prototype(r, (oldest + (double)t - middle) / scale) / sum);
+        taps[k] = (float)(tap_of(r, phase, oldest + (double)t) / sum);
     }
+}
+
+/* The window of the phase's group, then the tail. Padding is at the old end, where the samples are
+ * known: a NaN must not reach an output from beyond its window's new end. */
+static void design_dots(vc_resample *r, size_t phase)
+{
+    double shared = r->newest[phase / r->group * r->group], newest = r->newest[phase];
+    double sum = sum_of(r, phase);
+    float *body = r->taps + phase * r->n_taps, *tail = body + r->body;
+    for (size_t t = 0; t < r->body; t++)
+        body[t] = (float)(tap_of(r, phase, shared - (double)(r->body - 1 - t)) / sum);
+    for (size_t t = 0; t < VC_RESAMPLE_TAIL; t++) {
+        double sample = newest - (double)(VC_RESAMPLE_TAIL - 1 - t);
+        tail[t] = sample > shared ? (float)(tap_of(r, phase, sample) / sum) : 0.0f;
+    }
+    r->offsets[phase] = (int32_t)(shared + (double)(r->history - (r->body - 1)));
+    r->offsets[r->l + phase] =
+        (int32_t)(newest - shared + (double)r->body - (double)VC_RESAMPLE_TAIL);
 }
 
 void vc_resample_design(vc_resample *r)
 {
     for (size_t phase = 0; phase < r->l; phase++) {
         r->newest[phase] = (int32_t)(((phase + 1) * r->m - 1) / r->l);
-        design_phase(r, phase);
+        if (r->by_columns)
+            design_columns(r, phase);
+        else
+            design_dots(r, phase);
     }
 }
 
@@ -123,6 +152,7 @@ void vc_resample_plan(vc_resample *r, int preset, vc_cpu_level level)
     r->n_terms = (size_t)vc_resample_designs[design].n_terms;
     r->terms = vc_resample_designs[design].terms;
     r->by_columns = r->l <= MAX_COLUMN_RATIO && r->m <= MAX_COLUMN_RATIO;
+    choose_kernels(r, level);
     r->streams = r->by_columns ? r->m : 1;
     r->window = r->m > r->l ? (r->span * r->m + r->l - 1) / r->l : r->span;
     r->block_samples = (size_t)r->in_hz * BLOCK_MS / 1000 + 1;
@@ -136,11 +166,13 @@ void vc_resample_plan(vc_resample *r, int preset, vc_cpu_level level)
         r->block = round_up((r->block_samples + 2 * r->m - 2) / r->m, VC_RESAMPLE_PAD);
         r->tile_stride = r->block;
     } else {
-        r->n_taps = round_up(r->window, VC_RESAMPLE_PAD);
+        r->group = VC_RESAMPLE_GROUP;
+        while (((r->group - 1) * r->m + r->l - 1) / r->l > VC_RESAMPLE_TAIL) r->group--;
+        r->body = round_up(r->window, r->kernels->lanes);
+        r->n_taps = r->body + VC_RESAMPLE_TAIL;
         r->history = r->n_taps - 1;
         r->block = r->block_samples;
         r->tile_stride = r->plane_out;
     }
     r->stride = round_up(r->history + r->block, VC_RESAMPLE_PAD) + VC_RESAMPLE_PAD;
-    choose_kernels(r, level);
 }

@@ -10,6 +10,21 @@
 /* Widest vector of any level, in floats: buffers are padded to it. */
 #define VC_RESAMPLE_PAD 16
 
+/* Neighbouring outputs share a window of x: group phases, from a multiple of group on. It ends
+ * where the first of them ends, so that no output reads beyond its own end; the newer samples of
+ * the others are in a window of their own, the tail, at the new end. */
+enum { VC_RESAMPLE_GROUP = 4, VC_RESAMPLE_TAIL = 16 };
+
+/* y[i] = dot product of the `body` taps of phases[i] with x from starts[i] on, and of the
+ * VC_RESAMPLE_TAIL taps after them with x from starts[i] + tails[phase] on. The phases repeat after
+ * l outputs. `body` is a multiple of the lanes. */
+typedef struct vc_resample_dots {
+    const float *x, *taps;
+    const int32_t *starts, *phases, *tails;
+    size_t body, l;
+    int group;
+} vc_resample_dots;
+
 typedef struct vc_resample_kernels {
     size_t lanes; /* floats of a vector */
     /* y[q] = sum of taps[k] * x[offsets[k] + q] for q in 0..n-1, summed in the order of k.
@@ -23,10 +38,7 @@ typedef struct vc_resample_kernels {
     /* y[q] = sum of taps[3 k + g] * x[offsets[k] + g * lanes + q], g = 0, 1, 2. */
     void (*columns3)(const float *x, const int32_t *offsets, const float *taps, size_t n_groups,
                      float *y, size_t n);
-    /* y[i] = dot product of the n_taps (a multiple of VC_RESAMPLE_PAD) of phases[i] with x from
-     * starts[i] on. The phases repeat after l outputs. */
-    void (*dots)(const float *x, const float *taps, size_t n_taps, const int32_t *starts,
-                 const int32_t *phases, size_t l, float *y, size_t n);
+    void (*dots)(const vc_resample_dots *dots, float *y, size_t n);
     /* y[i] = the dot product with x from starts[i] on of four rows of the table, from rows[i] on,
      * weighted by weights[4 i ...]. n_taps is a multiple of VC_RESAMPLE_PAD. */
     void (*blends)(const float *x, const float *table, size_t n_taps, const int32_t *starts,

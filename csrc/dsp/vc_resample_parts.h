@@ -22,12 +22,15 @@ struct vc_resample {
     int in_threes;        /* by columns, taps grouped for columns3 */
     size_t streams;       /* M when by columns, else 1 */
     size_t n_taps;        /* of a phase, padded */
+    size_t body;          /* not by columns: of them, those before the tail */
+    size_t group;         /* phases that share a window */
     size_t history;       /* columns (by columns) or samples before the present group */
     size_t block;         /* columns or samples that the buffer takes after the history */
     size_t stride;        /* floats of a stream */
     size_t tile_stride;   /* floats of a phase in the tile */
     float *taps;          /* l phases of n_taps */
-    int32_t *offsets;     /* by columns: l phases of n_taps places in the buffer */
+    int32_t *offsets;     /* by columns: l phases of n_taps places in the buffer;
+                           * else l places of windows, then l of tails from there */
     int32_t *newest;      /* l: the newest input that a phase needs, from the group's start */
     float *buffer;        /* streams, channel after channel */
     float *tile;          /* outputs of a block: by columns a row a phase, else in order */

@@ -84,41 +84,77 @@ static void columns3(const float *x, const int32_t *offsets, const float *taps, 
     for (; q < n; q += VC_LANES) columns3_of(x + q, offsets, taps, n_groups, y + q, 1);
 }
 
-/* 16 partial sums at every level; they are added up in the order of the level's reduction. */
-ALWAYS_INLINE void dots_of(const float *x, const float *taps, size_t n_taps, const int32_t *starts,
-                           float *y, size_t step, const int outputs)
+/* `outputs` neighbours of one group from one window: an input load serves them all, and a load of
+ * taps serves the same phases one turn of l outputs later. */
+ALWAYS_INLINE void dots_of(const vc_resample_dots *d, size_t i, float *y, const int outputs,
+                           const int turns)
 {
-    enum { WIDE = VC_RESAMPLE_PAD / VC_LANES };
-    vc_lanes sums[2][WIDE];
-    for (int o = 0; o < outputs; o++)
-        for (int v = 0; v < WIDE; v++) sums[o][v] = vc_lanes_zero();
-    const float *from[2] = {x + starts[0], x + starts[(size_t)(outputs - 1) * step]};
-    for (size_t k = 0; k < n_taps; k += VC_RESAMPLE_PAD)
-        for (int v = 0; v < WIDE; v++) {
-            size_t at = k + (size_t)v * VC_LANES;
-            vc_lanes tap = vc_lanes_load(taps + at);
-            for (int o = 0; o < outputs; o++)
-                sums[o][v] = vc_lanes_madd(tap, vc_lanes_load(from[o] + at), sums[o][v]);
+    size_t phase = (size_t)d->phases[i], row = d->body + VC_RESAMPLE_TAIL;
+    const float *taps = d->taps + phase * row;
+    const float *from[2] = {d->x + d->starts[i], d->x + d->starts[turns == 2 ? i + d->l : i]};
+    vc_lanes sums[2][VC_RESAMPLE_GROUP];
+    for (int turn = 0; turn < turns; turn++)
+        for (int o = 0; o < outputs; o++) sums[turn][o] = vc_lanes_zero();
+    for (size_t k = 0; k < d->body; k += VC_LANES) {
+        vc_lanes first = vc_lanes_load(from[0] + k), second = vc_lanes_load(from[1] + k);
+        for (int o = 0; o < outputs; o++) {
+            vc_lanes tap = vc_lanes_load(taps + (size_t)o * row + k);
+            if (turns == 2) vc_lanes_keep(tap);
+            sums[0][o] = vc_lanes_madd(tap, first, sums[0][o]);
+            if (turns == 2) sums[1][o] = vc_lanes_madd(tap, second, sums[1][o]);
         }
-    for (int o = 0; o < outputs; o++) {
-        for (int v = 1; v < WIDE; v++) sums[o][0] = vc_lanes_add(sums[o][0], sums[o][v]);
-        y[(size_t)o * step] = vc_lanes_sum(sums[o][0]);
+    }
+    /* The first of a group has no tail: its taps there are 0. */
+    for (int o = outputs > 1; o < outputs; o++) {
+        const float *tail = taps + (size_t)o * row + d->body;
+        int32_t offset = d->tails[phase + (size_t)o];
+        for (size_t k = 0; k < VC_RESAMPLE_TAIL; k += VC_LANES) {
+            vc_lanes tap = vc_lanes_load(tail + k);
+            if (turns == 2) vc_lanes_keep(tap);
+            for (int turn = 0; turn < turns; turn++)
+                sums[turn][o] =
+                    vc_lanes_madd(tap, vc_lanes_load(from[turn] + offset + k), sums[turn][o]);
+        }
+    }
+    for (int turn = 0; turn < turns; turn++)
+        for (int o = 0; o < outputs; o++)
+            y[i + (size_t)turn * d->l + (size_t)o] = vc_lanes_sum(sums[turn][o]);
+}
+
+/* How outputs are taken together never changes the order of one output's sum. */
+ALWAYS_INLINE void dots_by(const vc_resample_dots *d, float *y, size_t n, const int group)
+{
+    size_t l = d->l;
+    for (size_t turn = 0; turn < n; turn += 2 * l) {
+        size_t end = turn + l < n ? turn + l : n;
+        for (size_t i = turn; i < end;) {
+            size_t together = (size_t)group, partners = i + l < n ? n - i - l : 0;
+            int whole = d->phases[i] % group == 0 && i + together <= end &&
+                        (size_t)d->phases[i] + together <= l &&
+                        (partners == 0 || partners >= together);
+            if (!whole) together = 1;
+            int both = partners > 0;
+            if (!whole && both)
+                dots_of(d, i, y, 1, 2);
+            else if (!whole)
+                dots_of(d, i, y, 1, 1);
+            else if (both)
+                dots_of(d, i, y, group, 2);
+            else
+                dots_of(d, i, y, group, 1);
+            i += together;
+        }
     }
 }
 
-/* The taps of all phases are more than the first-level cache holds, so two outputs of the same
- * phase, l apart, are made from one reading. */
-static void dots(const float *x, const float *taps, size_t n_taps, const int32_t *starts,
-                 const int32_t *phases, size_t l, float *y, size_t n)
+static void dots(const vc_resample_dots *d, float *y, size_t n)
 {
-    for (size_t turn = 0; turn < n; turn += 2 * l)
-        for (size_t i = turn; i < n && i < turn + l; i++) {
-            const float *with = taps + (size_t)phases[i] * n_taps;
-            if (i + l < n)
-                dots_of(x, with, n_taps, starts + i, y + i, l, 2);
-            else
-                dots_of(x, with, n_taps, starts + i, y + i, l, 1);
-        }
+    switch (d->group) {
+    case 4: dots_by(d, y, n, 4); break;
+    case 3: dots_by(d, y, n, 3); break;
+    case 2: dots_by(d, y, n, 2); break;
+    default: dots_by(d, y, n, 1); break;
+    }
 }
 
 /* Four rows an input load, weighted before the one reduction. */

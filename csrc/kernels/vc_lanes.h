@@ -13,6 +13,15 @@
 #include <string.h>
 #endif
 
+/* The vector stays in its register: a load that is used twice is not done twice. */
+#if defined(__x86_64__)
+#define vc_lanes_keep(v) __asm__("" : "+x"(v))
+#elif defined(__aarch64__)
+#define vc_lanes_keep(v) __asm__("" : "+w"(v))
+#else
+#define vc_lanes_keep(v) ((void)(v))
+#endif
+
 #if defined(__AVX512F__)
 
 #define VC_LANES 16
