@@ -52,7 +52,9 @@ def compile_one(job: tuple[list[str], Path, Path]) -> Path:
 
 
 # Flags for the kernels of a level whose instructions a header computes one by one, for an AVX2 CPU.
-EMULATED = {"avx512": ["-mavx2", "-mfma", "-include", "tests/native/vc_test_avx512.h", "-Wno-psabi"]}
+EMULATED = {
+    "avx512": ["-mavx2", "-mfma", "-include", "tests/native/vc_test_avx512.h", "-Wno-psabi"]
+}
 
 
 def build(sanitize: str, compiler: str, emulate: str, names: list[str]) -> list[Path]:
