@@ -73,6 +73,8 @@ def decisions(probabilities: Floats, on: float = 0.5, off: float = 0.35) -> list
     return changes
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # onnxruntime over an hour of audio, also on a busy machine
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("rate_hz", RATES_HZ)
 def test_equals_onnxruntime(rate_hz: int, level: str) -> None:
@@ -199,6 +201,7 @@ def odd_input(n: int, seed: int) -> list[Floats]:
     return [x, *only, square, square * np.float32(32768), square * np.float32(3e38)]
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("rate_hz", RATES_HZ)
 def test_odd_samples(rate_hz: int) -> None:
     """Not finite counts as 0, the absurd is clipped at 65536: so cleaned, onnxruntime hears the
