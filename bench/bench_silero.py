@@ -3,14 +3,16 @@
     python -m pytest bench/bench_silero.py
 
 One round times ours and the peers, so that both see the same machine, in CPU time of the thread
-(both libraries compute on the calling thread), so that a busy machine does not count waiting as
-work. The ratio is peer/ours, of the medians and of the best rounds. Everything goes through the
-Python door of either library. Correctness is asserted before anything is timed. Input: real speech
-with pink noise at 15 dB (how many inputs of a layer are zero depends on the audio).
+(both libraries compute on the calling thread), pinned to one core, so that a busy machine does not
+count waiting as work and no move to another core costs the caches. The ratio is peer/ours, of the
+medians and of the best rounds. Everything goes through the Python door of either library.
+Correctness is asserted before anything is timed. Input: real speech with pink noise at 15 dB (how
+many inputs of a layer are zero depends on the audio).
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -165,13 +167,20 @@ def test_thousand_streams_in_turn(benchmark: BenchmarkFixture, rate_hz: int, lev
 @pytest.fixture(scope="module", autouse=True)
 def ratio_table(request: pytest.FixtureRequest) -> Iterator[None]:
     rows.clear()
+    pinned = hasattr(os, "sched_setaffinity")  # Linux
+    if pinned:
+        allowed = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {max(allowed)})
     yield
+    if pinned:
+        os.sched_setaffinity(0, allowed)
     capture = request.config.pluginmanager.getplugin("capturemanager")
     assert capture is not None
     with capture.global_and_fixture_disabled():
         print(
             f"\n\nCPU us per 32 ms window and stream, medians of {ROUNDS} rounds; onnxruntime "
-            f"{onnxruntime.__version__}, 1 thread, in the same rounds; ratios of medians (of bests)"
+            f"{onnxruntime.__version__}, 1 thread{' on one core' if pinned else ''}, "
+            "in the same rounds; ratios of medians (of bests)"
         )
         print(f"{'':14}{'Hz':>6} {'level':8}{'ours':>6}  onnxruntime, one  onnxruntime, same batch")
         for what, rate_hz, level, (ours, *peers) in rows:
@@ -180,3 +189,8 @@ def ratio_table(request: pytest.FixtureRequest) -> Iterator[None]:
                 ratio, best = peer[0] / ours[0], peer[1] / ours[1]
                 line += f"{peer[0]:8.1f}{ratio:6.1f}x ({best:4.1f}x)"
             print(line)
+        ours_us = {(what, rate_hz, level): times[0][0] for what, rate_hz, level, times in rows}
+        for (what, rate_hz, level), us in ours_us.items():
+            one_us = ours_us.get(("one stream", rate_hz, level))
+            if what == "1000 in turn" and one_us:
+                print(f"1000 in turn beside one stream, {rate_hz} Hz {level}: {us / one_us:.2f}x")

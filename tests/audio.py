@@ -7,6 +7,7 @@
     babble(30, 16000, seed=3)        many talkers at once, some of them backwards
     mix(clean, disturbance, snr_db=5)
     corpus(16000)                    all of it: about 14 minutes of named clips
+    long_corpus(16000)               and the speech again as other voices and in rooms: 32 minutes
 
 Samples are float32 on the scale -1..1, one channel. What is built is kept for the process and
 marked read-only. A missing package is an error that names the command that installs it.
@@ -22,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import soundfile
-from scipy.signal import lfilter, resample_poly
+from scipy.signal import fftconvolve, lfilter, resample_poly
 
 Samples = npt.NDArray[np.float32]
 
@@ -209,3 +210,45 @@ def corpus(rate_hz: int) -> tuple[Clip, ...]:
     clips |= {"music": tune, "pink": pink, "babble": crowd, "hum": hum, "white": white}
     clips["silence"] = frozen(np.zeros(20 * rate_hz))
     return tuple(Clip(name, samples, rate_hz) for name, samples in clips.items())
+
+
+def faster(samples: Samples, rate_hz: int, speed: float) -> Samples:
+    """Played at another speed, as a tape: pitch and formants move with it, another voice."""
+    return resample(samples, round(rate_hz * speed), rate_hz)
+
+
+def in_room(samples: Samples, rate_hz: int, seed: int, decay_ms: float = 400) -> Samples:
+    """With the reverberation of a room: an impulse and noise that falls by 60 dB in decay_ms."""
+    rng = np.random.default_rng(seed)
+    n = int(rate_hz * decay_ms / 1000)
+    tail = 0.1 * rng.standard_normal(n) * 10 ** (-3 * np.arange(n) / n)
+    tail[0] = 1.0
+    wet = fftconvolve(samples, tail)[: len(samples)]
+    return frozen(wet / max(1.0, float(np.abs(wet).max())))
+
+
+SPEEDS = (0.75, 0.85, 0.92, 1.08, 1.18, 1.3)
+
+
+@cache
+def long_corpus(rate_hz: int) -> tuple[Clip, ...]:
+    """corpus, then each reading at other speeds with other disturbances, and in rooms."""
+    rng = np.random.default_rng(61)
+    clips = {}
+    for name in (*REAL, "synthetic"):
+        clean = synthetic_speech(rate_hz) if name == "synthetic" else speech(name, rate_hz)
+        for number, speed in enumerate(SPEEDS):
+            seed = 70 + number
+            kind = ("pink", "babble", "music", "white", "hum", "pink")[number]
+            disturbances = {"babble": babble, "music": music}
+            if kind in disturbances:
+                other = disturbances[kind](20, rate_hz, seed)
+            else:
+                other = noise(kind, 20, rate_hz, seed)
+            snr_db, gain_db = int(rng.integers(-3, 25)), int(rng.integers(-26, 1))
+            mixed = mix(faster(clean, rate_hz, speed), other, snr_db)
+            clips[f"{name} x{speed}+{kind}@{snr_db}"] = frozen(mixed * 10 ** (gain_db / 20))
+        clips[f"{name} in a room"] = in_room(clean, rate_hz, 80)
+        clips[f"{name} in a hall"] = in_room(clean, rate_hz, 81, decay_ms=1500)
+    made = tuple(Clip(name, samples, rate_hz) for name, samples in clips.items())
+    return corpus(rate_hz) + made

@@ -6,6 +6,8 @@ python tools/native_tests.py --sanitize thread test_shard      only the named te
 python tools/native_tests.py --compiler musl-gcc               another libc
 python tools/native_tests.py --compiler aarch64-linux-gnu-gcc --runner "qemu-aarch64 -L DIR"
                                                                another machine, here NEON
+python tools/native_tests.py --emulate avx512 test_silero test_fft test_resample
+                                                               a level that this CPU has not
 """
 
 from __future__ import annotations
@@ -49,10 +51,17 @@ def compile_one(job: tuple[list[str], Path, Path]) -> Path:
     return target
 
 
-def build(sanitize: str, compiler: str, names: list[str]) -> list[Path]:
+# Flags for the kernels of a level whose instructions a header computes one by one, for an AVX2 CPU.
+EMULATED = {
+    "avx512": ["-mavx2", "-mfma", "-include", "tests/native/vc_test_avx512.h", "-Wno-psabi"]
+}
+
+
+def build(sanitize: str, compiler: str, emulate: str, names: list[str]) -> list[Path]:
     """Build all units and the named tests; return the test programs."""
     machine = machine_of(compiler)
-    out = ROOT / "build" / "native" / f"{machine}-{sanitize.replace(',', '-') or 'plain'}"
+    kind = "-".join([*sanitize.split(","), emulate]).strip("-") or "plain"
+    out = ROOT / "build" / "native" / f"{machine}-{kind}"
     base = [
         compiler, "-std=gnu11", "-O1", "-g", "-Icsrc", "-Itests/native", "-pthread",
         "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off",
@@ -63,6 +72,8 @@ def build(sanitize: str, compiler: str, names: list[str]) -> list[Path]:
         flags = [f"-fsanitize={sanitize}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
         base += flags
         link += flags
+    if emulate:
+        base.append(f"-DVC_CPU_EMULATED=VC_CPU_{emulate.upper()}")
     jobs = []
     for path in sorted((ROOT / "csrc").rglob("*.c")):
         relative = path.relative_to(ROOT)
@@ -71,7 +82,8 @@ def build(sanitize: str, compiler: str, names: list[str]) -> list[Path]:
             levels: dict[str, list[str]] = {"c": [], **LEVELS.get(machine, {})}
             if relative.parts[2] not in levels:
                 continue
-            flags = levels[relative.parts[2]]
+            level = relative.parts[2]
+            flags = EMULATED[level] if level == emulate else levels[level]
         elif relative.name == "vc_shard.c" and sys.platform != "linux":
             continue
         jobs.append((base + flags, relative, out / relative.with_suffix(".o")))
@@ -102,8 +114,9 @@ def main() -> None:
     parser.add_argument("--sanitize", default="", help="for example address,undefined or thread")
     parser.add_argument("--compiler", default=os.environ.get("CC", "cc"))
     parser.add_argument("--runner", default="", help="what runs a test program, e.g. an emulator")
+    parser.add_argument("--emulate", default="", choices=["", *EMULATED], metavar="LEVEL")
     options = parser.parse_args()
-    programs = build(options.sanitize, options.compiler, options.names)
+    programs = build(options.sanitize, options.compiler, options.emulate, options.names)
     if not programs:
         raise SystemExit("no native test matches; see tests/native/test_*.c")
     failed = 0

@@ -92,6 +92,16 @@ def silero_vad_batch() -> str:
     return need(found.shape == (3,) and bool((found == found[0]).all()), "three streams agree")
 
 
+def speech_segmenter() -> str:
+    from voicecore import SpeechSegmenter
+
+    unit = SpeechSegmenter(8000)
+    p = np.repeat(np.array([0, 1, 0], np.float32), 20)  # a window is 256 samples
+    events = unit.process_probabilities(p) + unit.flush()
+    found = [event.sample for event in events]
+    return need(found == [20 * 256 - 240, 40 * 256 + 240], f"speech from {found[0]} to {found[1]}")
+
+
 def engine_call() -> str:
     from voicecore import CallConfig, Engine
 
@@ -130,6 +140,7 @@ UNITS: list[tuple[str, Callable[[], str]]] = [
     ("JitterBuffer", jitter_buffer),
     ("SileroVad", silero_vad),
     ("SileroVadBatch", silero_vad_batch),
+    ("SpeechSegmenter", speech_segmenter),
     *([("Engine, Call", engine_call)] if sys.platform == "linux" else []),
     ("PriceBook", price_book),
 ]

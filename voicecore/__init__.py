@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from voicecore.media._jitter import JitterEvent as JitterEvent
     from voicecore.media._resample import Resampler as Resampler
     from voicecore.media._rtp import RtpPacket as RtpPacket
+    from voicecore.media._segmenter import SpeechEvent as SpeechEvent
+    from voicecore.media._segmenter import SpeechSegmenter as SpeechSegmenter
+    from voicecore.media._segmenter import speech_segments as speech_segments
     from voicecore.media._silero import SileroVad as SileroVad
     from voicecore.media._silero import SileroVadBatch as SileroVadBatch
     from voicecore.media.engine import Call as Call
@@ -44,6 +47,9 @@ _HOME = {
     "JitterEvent": "voicecore.media._jitter",
     "Resampler": "voicecore.media._resample",
     "RtpPacket": "voicecore.media._rtp",
+    "SpeechEvent": "voicecore.media._segmenter",
+    "SpeechSegmenter": "voicecore.media._segmenter",
+    "speech_segments": "voicecore.media._segmenter",
     "SileroVad": "voicecore.media._silero",
     "SileroVadBatch": "voicecore.media._silero",
     "Call": "voicecore.media.engine",

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__x86_64__) || defined(_M_X64)
+/* VC_CPU_EMULATED: tools/native_tests.py --emulate names a level that this CPU need not have. */
+#if (defined(__x86_64__) || defined(_M_X64)) && !defined(VC_CPU_EMULATED)
 #define VC_X86 1
 #include <cpuid.h>
 #else
@@ -43,7 +44,9 @@ static vc_cpu_level detect_x86(void)
 
 vc_cpu_level vc_cpu_detect(void)
 {
-#if VC_X86
+#if defined(VC_CPU_EMULATED)
+    return VC_CPU_EMULATED;
+#elif VC_X86
     return detect_x86();
 #elif defined(__aarch64__)
     return VC_CPU_NEON;

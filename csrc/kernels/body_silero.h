@@ -323,7 +323,9 @@ static void conv1(const float *restrict weight, const float *restrict bias,
 }
 
 /* The inputs that are not zero in all of `rows` rows; returns how many. A ReLU leaves many zeros,
- * and weights that only meet zeros are not read. */
+ * and weights that only meet zeros are not read. AHEAD more entries name an input that is there:
+ * one row alone waits for its weights, and the processor cannot guess which come next. */
+enum { AHEAD = 8 };
 INLINE size_t find_live(const float *in, size_t n, size_t stride, const size_t rows,
                         uint16_t *restrict live)
 {
@@ -334,6 +336,7 @@ INLINE size_t find_live(const float *in, size_t n, size_t stride, const size_t r
         live[n_live] = (uint16_t)i;
         n_live += (size_t)any;
     }
+    for (size_t i = 0; i < AHEAD; i++) live[n_live + i] = 0;
     return n_live;
 }
 
@@ -342,7 +345,7 @@ INLINE size_t find_live(const float *in, size_t n, size_t stride, const size_t r
 INLINE void conv2_rows(const float *restrict weight, const float *restrict bias,
                        const float *restrict in, float *restrict out, const size_t rows)
 {
-    uint16_t live[128];
+    uint16_t live[128 + AHEAD];
     size_t n_live = find_live(in, 128, 128, FRAMES * rows, live);
     for (size_t o = 0; o < 64; o += BLOCK, weight += 128 * 3 * BLOCK) {
         vc_lanes sum[2][2][TILE];
@@ -352,6 +355,9 @@ INLINE void conv2_rows(const float *restrict weight, const float *restrict bias,
         for (size_t j = 0; j < n_live; j++) {
             size_t i = live[j];
             const float *w = weight + 3 * BLOCK * i;
+            if (rows == 1)
+                for (size_t tap = 0; tap < 3; tap++)
+                    __builtin_prefetch(weight + (3 * live[j + AHEAD] + tap) * BLOCK);
             vc_lanes x[2][FRAMES];
             for (size_t r = 0; r < rows; r++)
                 for (size_t f = 0; f < FRAMES; f++)
@@ -399,6 +405,9 @@ INLINE void dense_group(const float *restrict weight, const float *restrict bias
             sum[k][v] = vc_lanes_load(bias + k % group * BLOCK + VC_LANES * v);
     for (size_t j = 0; j < n_live; j++) {
         size_t i = live[j];
+        if (rows == 1)
+            for (size_t g = 0; g < group; g++)
+                __builtin_prefetch(weight + g * stride + live[j + AHEAD] * BLOCK);
         vc_lanes x[4];
         for (size_t r = 0; r < rows; r++) x[r] = vc_lanes_fill(in[r * ROW_FLOATS + i]);
         for (size_t g = 0; g < group; g++)
@@ -420,7 +429,7 @@ INLINE void dense_group(const float *restrict weight, const float *restrict bias
 INLINE void dense_rows(const float *weight, const float *bias, const float *in, size_t n_in,
                        float *out, size_t n_out, int relu, const size_t rows, const size_t group)
 {
-    uint16_t live[256];
+    uint16_t live[256 + AHEAD];
     size_t n_live = find_live(in, n_in, ROW_FLOATS, rows, live), stride = n_in * BLOCK, o = 0;
     for (; o + group * BLOCK <= n_out; o += group * BLOCK)
         dense_group(weight + o * n_in, bias + o, in, live, n_live, stride, out + o, relu, rows,

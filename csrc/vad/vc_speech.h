@@ -13,12 +13,16 @@
 #include "base/vc_base.h"
 
 typedef struct vc_speech_config {
-    float speech_threshold;      /* probability that counts as speech; 0..1, default 0.5 */
-    float silence_threshold;     /* below this, speech may end; 0..speech_threshold, default 0.35 */
+    double speech_threshold;     /* probability that counts as speech; 0..1, default 0.5 */
+    double silence_threshold;    /* below this, speech may end; 0..speech_threshold, default 0.35 */
     int32_t window_samples;      /* length of a window; 1..4096 */
     int32_t min_speech_samples;  /* shortest speech that is reported */
     int32_t min_silence_samples; /* silence that ends speech */
     int32_t barge_in_samples;    /* speech that interrupts the agent; 0: never */
+    /* 0, for a live call: silence counts to the end of a window, and a dip before min_speech
+     * forgets the stretch. 1, as silero-vad cuts recordings: silence counts to the start of a
+     * window that is silent itself, and only min_silence forgets a stretch. */
+    int as_recording;
 } vc_speech_config;
 
 /* What a step found; bits that can come together. */

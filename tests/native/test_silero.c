@@ -190,6 +190,42 @@ VC_TEST(batch_equals_single_and_reset_equals_new)
     }
 }
 
+/* Every level against the plain C one, on noise and square waves; the bound is that of the tests
+ * against onnxruntime. */
+VC_TEST(levels_agree)
+{
+    vc_cpu_level levels[8];
+    size_t n;
+    usable_levels(levels, &n);
+    for (int rate_hz = 8000; rate_hz <= 16000; rate_hz += 8000) {
+        weights w = load(rate_hz);
+        float plain[200], most = 0.0f;
+        for (size_t l = 0; l < n; l++) {
+            vc_silero_model_config config = config_of(rate_hz, w, levels[l]);
+            vc_silero_model *model;
+            vc_silero *vad;
+            VC_NEED(vc_silero_model_create(&model, &config) == VC_OK);
+            VC_NEED(vc_silero_create(&vad, model, NULL) == VC_OK);
+            size_t samples = vc_silero_model_window_samples(model);
+            uint32_t seed = 31;
+            float window[MOST_SAMPLES], p;
+            for (size_t round = 0; round < 200; round++) {
+                fill(window, samples, &seed);
+                for (size_t i = 0; i < samples && round % 3 == 2; i++)
+                    window[i] = i / (20 + round) & 1 ? 0.5f : -0.5f;
+                VC_CHECK_OK(vc_silero_process(vad, window, &p));
+                if (l == 0) plain[round] = p; /* levels[0] is C */
+                VC_CHECK(fabsf(p - plain[round]) <= 1e-4f);
+                most = p > most ? p : most;
+            }
+            vc_silero_destroy(vad);
+            vc_silero_model_destroy(model);
+        }
+        VC_CHECK(most > 0.1f); /* not only silence was compared */
+        free(w.bytes);
+    }
+}
+
 VC_TEST(wrong_calls)
 {
     weights w = load(8000);
@@ -304,5 +340,5 @@ VC_TEST(allocations)
 }
 
 VC_MAIN(VC_RUN(create_failures) VC_RUN(damaged_weights_are_refused)
-            VC_RUN(batch_equals_single_and_reset_equals_new) VC_RUN(wrong_calls)
-                VC_RUN(odd_input_stays_finite) VC_RUN(allocations))
+            VC_RUN(batch_equals_single_and_reset_equals_new) VC_RUN(levels_agree)
+                VC_RUN(wrong_calls) VC_RUN(odd_input_stays_finite) VC_RUN(allocations))

@@ -77,6 +77,25 @@ VC_TEST(barge_in_fires_once_and_only_while_the_agent_is_heard)
     expect(&speech, p, quiet, 4, 1);
 }
 
+/* A dip does not forget what has not lasted min_speech; silence is what lies between windows that
+ * are silent themselves; a stretch that stays too short goes without a word. */
+VC_TEST(as_recording)
+{
+    vc_speech speech;
+    vc_speech_config c = config();
+    c.as_recording = 1;
+    VC_CHECK_OK(vc_speech_init(&speech, &c));
+    const float p[] = {0.6f, 0.2f, 0.4f, 0.6f, 0.2f, 0.4f, 0.4f, 0.4f, 0.1f, 0.1f};
+    const int happened[] = {0, 0, 0, VC_SPEECH_STARTED, 0, 0, 0, 0, VC_SPEECH_STOPPED, 0};
+    expect(&speech, p, happened, 10, 0);
+    VC_CHECK_EQ(speech.stopped_sample, 4 * W);
+    vc_speech_reset(&speech);
+    const float blip[] = {0.6f, 0.2f, 0.2f, 0.2f, 0.2f, 0.9f, 0.9f};
+    const int later[] = {0, 0, 0, 0, 0, 0, VC_SPEECH_STARTED};
+    expect(&speech, blip, later, 7, 0);
+    VC_CHECK_EQ(speech.start_sample, 5 * W);
+}
+
 VC_TEST(rejects_bad_settings)
 {
     vc_speech speech;
@@ -97,5 +116,5 @@ VC_TEST(rejects_bad_settings)
 
 VC_MAIN(VC_RUN(starts_and_stops) VC_RUN(short_speech_is_forgotten)
             VC_RUN(speech_resumes_within_the_silence)
-                VC_RUN(barge_in_fires_once_and_only_while_the_agent_is_heard)
+                VC_RUN(barge_in_fires_once_and_only_while_the_agent_is_heard) VC_RUN(as_recording)
                     VC_RUN(rejects_bad_settings))

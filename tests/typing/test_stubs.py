@@ -15,6 +15,8 @@ frame = np.zeros(160, dtype=np.int16)
 reveal_type(vc.Resampler(8000, 16000).process(frame))
 reveal_type(vc.SileroVad(16000).process(frame))
 reveal_type(vc.SileroVadBatch(16000, 4).process(np.zeros((4, 512), dtype=np.float32)))
+reveal_type(vc.SpeechSegmenter(16000).process(frame)[0].kind)
+reveal_type(vc.speech_segments(frame, 16000, pad_ms=100))
 reveal_type(vc.G711("ulaw").encode(frame))
 reveal_type(vc.G711("ulaw").encode(b"1234"))
 reveal_type(vc.Encoder("g722", 16000).encode(frame))
@@ -35,6 +37,8 @@ async def use() -> None:
 REVEALED = [
     "ndarray[",
     "ndarray[",
+    "ndarray[",
+    "Literal['start'",
     "ndarray[",
     "bytes",
     "bytes",
