@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from voicecore.media._jitter import JitterBuffer as JitterBuffer
     from voicecore.media._jitter import JitterEvent as JitterEvent
     from voicecore.media._resample import Resampler as Resampler
+    from voicecore.media._rtp import DtmfEvent as DtmfEvent
+    from voicecore.media._rtp import DtmfReceiver as DtmfReceiver
+    from voicecore.media._rtp import DtmfSender as DtmfSender
     from voicecore.media._rtp import RtpPacket as RtpPacket
     from voicecore.media._silero import SileroVad as SileroVad
     from voicecore.media._silero import SileroVadBatch as SileroVadBatch
@@ -43,6 +46,9 @@ _HOME = {
     "JitterBuffer": "voicecore.media._jitter",
     "JitterEvent": "voicecore.media._jitter",
     "Resampler": "voicecore.media._resample",
+    "DtmfEvent": "voicecore.media._rtp",
+    "DtmfReceiver": "voicecore.media._rtp",
+    "DtmfSender": "voicecore.media._rtp",
     "RtpPacket": "voicecore.media._rtp",
     "SileroVad": "voicecore.media._silero",
     "SileroVadBatch": "voicecore.media._silero",
