@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from voicecore.media._comfort_noise import ComfortNoiseModel as ComfortNoiseModel
     from voicecore.media._cpu import cpu_level as cpu_level
     from voicecore.media._cpu import cpu_levels as cpu_levels
+    from voicecore.media._dtmf_detector import DtmfDetector as DtmfDetector
+    from voicecore.media._dtmf_detector import dtmf_tones as dtmf_tones
     from voicecore.media._g711 import G711 as G711
     from voicecore.media._jitter import FrameInfo as FrameInfo
     from voicecore.media._jitter import JitterBuffer as JitterBuffer
@@ -46,6 +48,8 @@ _HOME = {
     "JitterBuffer": "voicecore.media._jitter",
     "JitterEvent": "voicecore.media._jitter",
     "Resampler": "voicecore.media._resample",
+    "DtmfDetector": "voicecore.media._dtmf_detector",
+    "dtmf_tones": "voicecore.media._dtmf_detector",
     "DtmfEvent": "voicecore.media._rtp",
     "DtmfReceiver": "voicecore.media._rtp",
     "DtmfSender": "voicecore.media._rtp",
