@@ -48,10 +48,10 @@ enum {
 #define LEAST_REST     0.15f
 #define OFF_SHARE      0.025f
 #define OFF_HZ         1.0f
-#define LEAST_EVENNESS 0.985f
+#define LEAST_EVENNESS 0.98f
 #define PRESS_MS       23
 #define SETTLE_MS      8
-#define MOST_CHANGE    2.0f /* 3 dB */
+#define MOST_CHANGE    2.5f /* 4 dB */
 #define BREAK_MS       25
 
 static const float bins_hz[BINS] = {697.0f,  770.0f,  852.0f, 941.0f, 1209.0f, 1336.0f,
