@@ -18,11 +18,16 @@ if TYPE_CHECKING:
     from voicecore.media._comfort_noise import ComfortNoiseModel as ComfortNoiseModel
     from voicecore.media._cpu import cpu_level as cpu_level
     from voicecore.media._cpu import cpu_levels as cpu_levels
+    from voicecore.media._dtmf_detector import DtmfDetector as DtmfDetector
+    from voicecore.media._dtmf_detector import dtmf_tones as dtmf_tones
     from voicecore.media._g711 import G711 as G711
     from voicecore.media._jitter import FrameInfo as FrameInfo
     from voicecore.media._jitter import JitterBuffer as JitterBuffer
     from voicecore.media._jitter import JitterEvent as JitterEvent
     from voicecore.media._resample import Resampler as Resampler
+    from voicecore.media._rtp import DtmfEvent as DtmfEvent
+    from voicecore.media._rtp import DtmfReceiver as DtmfReceiver
+    from voicecore.media._rtp import DtmfSender as DtmfSender
     from voicecore.media._rtp import RtpPacket as RtpPacket
     from voicecore.media._segmenter import SpeechEvent as SpeechEvent
     from voicecore.media._segmenter import SpeechSegmenter as SpeechSegmenter
@@ -46,6 +51,11 @@ _HOME = {
     "JitterBuffer": "voicecore.media._jitter",
     "JitterEvent": "voicecore.media._jitter",
     "Resampler": "voicecore.media._resample",
+    "DtmfDetector": "voicecore.media._dtmf_detector",
+    "dtmf_tones": "voicecore.media._dtmf_detector",
+    "DtmfEvent": "voicecore.media._rtp",
+    "DtmfReceiver": "voicecore.media._rtp",
+    "DtmfSender": "voicecore.media._rtp",
     "RtpPacket": "voicecore.media._rtp",
     "SpeechEvent": "voicecore.media._segmenter",
     "SpeechSegmenter": "voicecore.media._segmenter",

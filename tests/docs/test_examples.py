@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "docs/latency.md", "docs/cost.md", "docs/providers.md", "docs/jitter-lab.md")
+PAGES = (
+    "README.md",
+    "docs/latency.md",
+    "docs/cost.md",
+    "docs/providers.md",
+    "docs/jitter-lab.md",
+    "docs/units/comfort-noise.md",
+    "docs/units/dtmf.md",
+)
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.S | re.M)
 LINK = re.compile(r"\[[^\]]+\]\(([^)#\s]+)(?:#[^)]*)?\)")
 

@@ -2,14 +2,18 @@
 
 from cpython.buffer cimport PyBuffer_Release
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memset
 
 cimport cython
 
 from voicecore.media._common cimport check, get_bytes
 from voicecore.media.c_base cimport VC_OK, vc_status
 from voicecore.media.c_net cimport (
+    VC_DTMF_HELD,
+    VC_DTMF_MAX_REPORTS,
     VC_DTMF_PAYLOAD_BYTES,
+    VC_DTMF_PRESSED,
     VC_RTP_HEADER_BYTES,
     VC_RTP_MAX_CSRC,
     vc_dtmf_build,
@@ -17,13 +21,21 @@ from voicecore.media.c_net cimport (
     vc_dtmf_event,
     vc_dtmf_event_of,
     vc_dtmf_parse,
+    vc_dtmf_receiver,
+    vc_dtmf_receiver_expire,
+    vc_dtmf_receiver_push,
+    vc_dtmf_report,
+    vc_dtmf_sender,
+    vc_dtmf_sender_next,
+    vc_dtmf_sender_start,
+    vc_dtmf_sender_stop,
     vc_rtp_build,
     vc_rtp_packet,
     vc_rtp_parse,
 )
 
 from voicecore import errors as _errors  # used by the inline functions of _common.pxd
-from voicecore.errors import ConfigError, PacketError
+from voicecore.errors import ConfigError, PacketError, StateError
 
 
 cdef inline unsigned long in_range(object value, unsigned long highest, str name) except? 0xdead:
@@ -264,3 +276,189 @@ cdef class DtmfEvent:
         name = self.digit if self.digit is not None else self.event
         return (f"DtmfEvent({name!r}, end={self.end}, volume_dbm0={self.volume_dbm0}, "
                 f"duration_samples={self.duration_samples})")
+
+
+cdef class DtmfReport:
+    """A digit that was pressed or released, as DtmfReceiver tells it; read-only.
+
+    kind: "pressed" or "released"; digit: "0".."9", "*", "#", "A".."D"; timestamp: of the digit's
+    start, 0..2**32 - 1; duration_samples: its length at the RTP clock, or when pressed as much as is
+    known; volume_dbm0: 0..63, the level below 0 dBm0; inferred: released without an end packet, so
+    that the digit was at least this long.
+    """
+
+    cdef vc_dtmf_report _report
+
+    @property
+    def kind(self):
+        return "pressed" if self._report.kind == VC_DTMF_PRESSED else "released"
+
+    @property
+    def digit(self):
+        return chr(self._report.digit)
+
+    @property
+    def timestamp(self):
+        return self._report.timestamp
+
+    @property
+    def duration_samples(self):
+        return self._report.duration_samples
+
+    @property
+    def volume_dbm0(self):
+        return self._report.volume_dbm0
+
+    @property
+    def inferred(self):
+        return self._report.inferred != 0
+
+    def __repr__(self):
+        return (f"DtmfReport({self.kind!r}, {self.digit!r}, timestamp={self.timestamp}, "
+                f"duration_samples={self.duration_samples}, inferred={self.inferred})")
+
+
+cdef DtmfReport report_of(const vc_dtmf_report *report):
+    cdef DtmfReport made = DtmfReport.__new__(DtmfReport)
+    made._report = report[0]
+    return made
+
+
+cdef class DtmfReceiver:
+    """Telephone-event packets in, each digit pressed once and released once out (RFC 4733).
+
+    Packets may be lost, repeated and out of order: a digit is pressed on whichever of its packets
+    comes first and released by one of its end packets, by the next digit, or by ``expire``. Digits
+    come in the order of their timestamps; a digit none of whose packets comes before one of a later
+    digit is not told. A tone longer than 65535 ticks is one digit. Other events are ignored.
+
+    timeout_samples: RTP ticks without news after which ``expire`` releases a held digit; 0..2**31 - 1.
+
+    >>> receiver = DtmfReceiver()
+    >>> packet = RtpPacket(bytes(DtmfEvent("5", end=True, duration_samples=800)), payload_type=101)
+    >>> [(report.kind, report.digit) for report in receiver.push(packet)]
+    [('pressed', '5'), ('released', '5')]
+    """
+
+    cdef vc_dtmf_receiver _receiver
+    cdef readonly unsigned int timeout_samples
+
+    def __init__(self, *, timeout_samples=1600):
+        self.timeout_samples = <uint32_t>in_range(timeout_samples, 0x7fffffff, "timeout_samples")
+        self.reset()
+
+    def push(self, RtpPacket packet not None):
+        """Takes one telephone-event packet; returns what it changed, a list of 0 to 3 reports.
+
+        The caller picks the packets by payload type. PacketError for a payload of less than 4 bytes.
+        """
+        cdef vc_dtmf_report reports[VC_DTMF_MAX_REPORTS]
+        cdef size_t n = 0, i
+        cdef vc_status status = vc_dtmf_receiver_push(&self._receiver, &packet._packet, reports, &n)
+        if status < 0:
+            raise PacketError(f"{len(packet.payload)} bytes are no telephone event: "
+                              f"it has {VC_DTMF_PAYLOAD_BYTES}; drop the packet")
+        return [report_of(&reports[i]) for i in range(n)]
+
+    def expire(self, timestamp):
+        """The release of a held digit whose end packets are lost, or None.
+
+        timestamp: of the newest packet of the stream, audio too. Nothing happens unless it is
+        timeout_samples or more beyond the last that was heard of the digit.
+        """
+        cdef vc_dtmf_report report
+        cdef vc_status status = vc_dtmf_receiver_expire(
+            &self._receiver, <uint32_t>in_range(timestamp, 0xffffffff, "timestamp"),
+            self.timeout_samples, &report)
+        return report_of(&report) if status == VC_OK else None
+
+    @property
+    def held(self):
+        """True while a digit is pressed and not released."""
+        return self._receiver.active != 0
+
+    def reset(self):
+        """As new."""
+        memset(&self._receiver, 0, sizeof(self._receiver))
+
+
+cdef class DtmfSender:
+    """A digit in, its telephone-event packets out, one per packet time (RFC 4733).
+
+    The first packet has the marker, the duration grows, the last three have the end bit; a tone of
+    more than 65535 ticks goes on in segments.
+
+    rate_hz: 1000..192000, the RTP clock; packet_ms: 10..100 in whole ticks; payload_type: 0..127;
+    ssrc: 0..2**32 - 1; volume_dbm0: 0..63, the level below 0 dBm0. ConfigError otherwise.
+
+    >>> sender = DtmfSender(ssrc=1)
+    >>> sender.press("5", timestamp=8000, duration_ms=100)
+    >>> sum(1 for sequence in range(100) if sender.next(sequence) is not None)
+    7
+    """
+
+    cdef vc_dtmf_sender _sender
+    cdef uint32_t step_samples
+    cdef readonly int rate_hz
+    cdef readonly int payload_type
+    cdef readonly unsigned int ssrc
+    cdef readonly int volume_dbm0
+
+    def __init__(self, *, rate_hz=8000, packet_ms=20, payload_type=101, ssrc=0, volume_dbm0=10):
+        self.rate_hz = <int>in_range(rate_hz, 192000, "rate_hz")
+        self.payload_type = <int>in_range(payload_type, 127, "payload_type")
+        self.ssrc = <unsigned int>in_range(ssrc, 0xffffffff, "ssrc")
+        self.volume_dbm0 = <int>in_range(volume_dbm0, 63, "volume_dbm0")
+        cdef unsigned long length_ms = in_range(packet_ms, 100, "packet_ms")
+        cdef unsigned long ticks = <unsigned long>self.rate_hz * length_ms
+        if self.rate_hz < 1000 or length_ms < 10 or ticks % 1000:
+            raise ConfigError(f"rate_hz {rate_hz!r} and packet_ms {packet_ms!r}: use at least 1000 "
+                              "and 10, whose product is a whole number of ticks")
+        self.step_samples = <uint32_t>(ticks // 1000)
+        self.reset()
+
+    def press(self, digit, timestamp, duration_ms=100):
+        """Starts a digit. duration_ms: 1..3600000, or None to hold it until ``release``.
+
+        timestamp: RTP time of its start, 0..2**32 - 1. ConfigError for what is no digit, StateError
+        while another digit is being sent.
+        """
+        if not isinstance(digit, str) or len(digit) != 1 or not digit.isascii():
+            raise ConfigError(f"{digit!r} is no DTMF digit; use one of 0123456789*#ABCD")
+        cdef uint32_t at = <uint32_t>in_range(timestamp, 0xffffffff, "timestamp")
+        cdef uint32_t total = VC_DTMF_HELD
+        if duration_ms is not None:
+            length_ms = in_range(duration_ms, 3600000, "duration_ms")
+            total = <uint32_t>(length_ms * self.rate_hz // 1000)
+            if total == 0:
+                raise ConfigError(f"duration_ms is {duration_ms!r}; use 1 or more, or None to hold")
+        if self._sender.active:
+            raise StateError("a digit is being sent; call next until it gives None")
+        if vc_dtmf_sender_start(&self._sender, <char>ord(digit), at, total) != VC_OK:
+            raise ConfigError(f"{digit!r} is no DTMF digit; use one of 0123456789*#ABCD")
+        self._sender.volume_dbm0 = <uint8_t>self.volume_dbm0
+
+    def release(self):
+        """Ends the digit now; its three end packets follow. Nothing happens without one."""
+        vc_dtmf_sender_stop(&self._sender)
+
+    def next(self, sequence):
+        """The packet for this packet time, with that sequence number; None when the digit is done."""
+        cdef uint8_t payload[VC_DTMF_PAYLOAD_BYTES]
+        cdef int marker = 0
+        cdef unsigned long number = in_range(sequence, 0xffff, "sequence")
+        if vc_dtmf_sender_next(&self._sender, self.step_samples, payload, &marker) != VC_OK:
+            return None
+        return RtpPacket(
+            PyBytes_FromStringAndSize(<const char *>payload, VC_DTMF_PAYLOAD_BYTES),
+            payload_type=self.payload_type, sequence=number, timestamp=self._sender.timestamp,
+            ssrc=self.ssrc, marker=marker)
+
+    @property
+    def active(self):
+        """True from ``press`` until ``next`` has given None."""
+        return self._sender.active != 0
+
+    def reset(self):
+        """As new: a digit being sent is dropped."""
+        memset(&self._sender, 0, sizeof(self._sender))

@@ -38,6 +38,33 @@ cdef extern from "net/vc_dtmf.h" nogil:
     vc_status vc_dtmf_build(const vc_dtmf_event *event, uint8_t *out)
     int vc_dtmf_event_of(char digit)
     char vc_dtmf_digit_of(int event)
+    enum:
+        VC_DTMF_PRESSED
+        VC_DTMF_RELEASED
+        VC_DTMF_MAX_REPORTS
+    uint32_t VC_DTMF_HELD
+    ctypedef struct vc_dtmf_report:
+        int kind
+        char digit
+        uint8_t volume_dbm0
+        uint8_t inferred
+        uint32_t timestamp
+        uint32_t duration_samples
+    ctypedef struct vc_dtmf_receiver:
+        int active
+    vc_status vc_dtmf_receiver_push(vc_dtmf_receiver *receiver, const vc_rtp_packet *packet,
+                                    vc_dtmf_report *reports, size_t *n)
+    vc_status vc_dtmf_receiver_expire(vc_dtmf_receiver *receiver, uint32_t timestamp,
+                                      uint32_t timeout_samples, vc_dtmf_report *report)
+    ctypedef struct vc_dtmf_sender:
+        int active
+        uint8_t volume_dbm0
+        uint32_t timestamp
+    vc_status vc_dtmf_sender_start(vc_dtmf_sender *sender, char digit, uint32_t timestamp,
+                                   uint32_t total_samples)
+    void vc_dtmf_sender_stop(vc_dtmf_sender *sender)
+    vc_status vc_dtmf_sender_next(vc_dtmf_sender *sender, uint32_t step_samples, uint8_t *payload,
+                                  int *marker)
 
 cdef extern from "net/vc_jitter.h" nogil:
     ctypedef struct vc_jitter:

@@ -1,0 +1,49 @@
+from types import TracebackType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from voicecore.media._types import Samples
+
+class DtmfTone:
+    @property
+    def kind(self) -> Literal["pressed", "released"]: ...
+    @property
+    def digit(self) -> str: ...
+    @property
+    def start_sample(self) -> int: ...
+    @property
+    def end_sample(self) -> int: ...
+    @property
+    def level_dbm0(self) -> float: ...
+    @property
+    def twist_db(self) -> float: ...
+
+class DtmfDetector:
+    def __init__(self, rate_hz: int) -> None: ...
+    def process(self, x: Samples) -> list[DtmfTone]: ...
+    def flush(self) -> list[DtmfTone]: ...
+    def reset(self) -> None: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        error: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+    @property
+    def rate_hz(self) -> int: ...
+
+def dtmf_tones(
+    digits: str,
+    rate_hz: int,
+    *,
+    on_ms: float = 100,
+    off_ms: float = 100,
+    low_dbm0: float = -10.0,
+    high_dbm0: float = -8.0,
+    edge_ms: float = 2.0,
+) -> NDArray[np.int16]: ...
