@@ -324,6 +324,15 @@ VC_TEST(rejects)
     VC_CHECK_EQ(vc_resample_create(&r, &config), VC_E_RATE);
     VC_CHECK(r == NULL);
     config.in_hz = 8000;
+    config.preset = (vc_resample_preset)3;
+    VC_CHECK_EQ(vc_resample_create(&r, &config), VC_E_RANGE);
+    config.preset = VC_RESAMPLE_VOICE;
+    config.channels = 3;
+    VC_CHECK_EQ(vc_resample_create(&r, &config), VC_E_RANGE);
+    config.channels = 1;
+    config.trim = 2;
+    VC_CHECK_EQ(vc_resample_create(&r, &config), VC_E_RANGE);
+    config.trim = 0;
     config.cpu_level = (vc_cpu_level)77;
     VC_CHECK_EQ(vc_resample_create(&r, &config), VC_E_RANGE);
     r = make(8000, 16000, VC_CPU_AUTO);
@@ -360,19 +369,22 @@ VC_TEST(rejects)
 
 VC_TEST(allocation_failure_and_balance)
 {
-    for (int pair = 0; pair < 2; pair++)
+    for (int pair = 0; pair < 3; pair++)
         for (long fail_at = 0;; fail_at++) {
             vc_test_heap heap = {0, 0, fail_at};
             vc_allocator allocator = vc_test_allocator(&heap);
             vc_resample_config config = vc_resample_config_default();
             config.in_hz = pair ? 44100 : 24000;
+            config.channels = pair == 2 ? 2 : 1;
+            config.trim = pair == 2;
             config.allocator = &allocator;
             vc_resample *r;
             vc_status status = vc_resample_create(&r, &config);
             if (status == VC_OK) {
                 VC_CHECK(fail_at >= 5);
                 long made = heap.total;
-                size_t n_in = MOST, n_out = MOST;
+                size_t n_in = MOST / 2, n_out = MOST;
+                if (config.trim) VC_CHECK_OK(vc_resample_set_trim_ppm(r, 400.0));
                 VC_CHECK_OK(vc_resample_process_f32(r, in, &n_in, whole, &n_out));
                 VC_CHECK_OK(vc_resample_flush_f32(r, whole, &n_out));
                 VC_CHECK_EQ(heap.total, made); /* nothing allocated after create */
