@@ -14,8 +14,8 @@
 #define FORGET_NS         (VC_DELAY_WINDOWS * WINDOW_NS)
 #define FORGETTING        0.999f  /* 20 s of packets of 20 ms */
 #define BEHIND_FORGETTING 0.9998f /* 100 s */
-#define COST_MS           120.0f  /* what one percent of late packets costs, at least; */
-#define COST_DELAYS       4.0f    /* in delays */
+#define COST_MS           120.0f  /* what one percent of late packets costs at least, */
+#define COST_FACTOR       4.0f    /* or so many times the delay */
 #define FEWEST_TARGET     25
 #define FEWEST_WAIT       1000
 #define WAIT_SHARE        0.0001f /* one packet, remembered for 70 s */
@@ -144,7 +144,7 @@ void vc_delay_manager_push(vc_delay_manager *delay, double transit_ms, int64_t n
         follow(delay, transit_ms, relative_ms, now_ns);
     if (++delay->since_target < TARGET_EVERY) return;
     delay->since_target = 0;
-    int target_ms = vc_histogram_cheapest_ms(&delay->relative, COST_MS, COST_DELAYS);
+    int target_ms = vc_histogram_cheapest_ms(&delay->relative, COST_MS, COST_FACTOR);
     int peak_ms = peak_target_ms(delay, now_ns);
     if (target_ms < VC_DELAY_START_MS && delay->relative.entries < FEWEST_TARGET)
         target_ms = VC_DELAY_START_MS;

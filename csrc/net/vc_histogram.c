@@ -49,7 +49,7 @@ int vc_histogram_tail_ms(const vc_histogram *histogram, float share)
     return (edge > 1 ? edge : 1) * VC_HISTOGRAM_BUCKET_MS;
 }
 
-int vc_histogram_cheapest_ms(const vc_histogram *histogram, float least_ms, float delays)
+int vc_histogram_cheapest_ms(const vc_histogram *histogram, float least_ms, float factor)
 {
     const vc_histogram *h = histogram;
     if (h->used == 0) return VC_HISTOGRAM_BUCKET_MS;
@@ -58,7 +58,7 @@ int vc_histogram_cheapest_ms(const vc_histogram *histogram, float least_ms, floa
     float least = (float)(h->used * VC_HISTOGRAM_BUCKET_MS);
     for (int edge = h->used - 1; edge >= 1; edge--) {
         above += h->weight[edge];
-        float delay_ms = (float)(edge * VC_HISTOGRAM_BUCKET_MS), each_ms = delays * delay_ms;
+        float delay_ms = (float)(edge * VC_HISTOGRAM_BUCKET_MS), each_ms = factor * delay_ms;
         float cost = delay_ms + (each_ms > least_ms ? each_ms : least_ms) * percent * above;
         if (cost > least) continue;
         least = cost;

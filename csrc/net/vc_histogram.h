@@ -32,8 +32,8 @@ VC_RT int vc_histogram_tail_ms(const vc_histogram *histogram, float share);
 
 /* The bucket edge for which delay + cost * (percent of the weight above it) is the least; the
  * shortest of equals; 5 while it is empty. A percent costs as much as the delay itself times
- * `delays`, and `least_ms` at least. */
-VC_RT int vc_histogram_cheapest_ms(const vc_histogram *histogram, float least_ms, float delays);
+ * `factor`, and `least_ms` at least. */
+VC_RT int vc_histogram_cheapest_ms(const vc_histogram *histogram, float least_ms, float factor);
 
 /* All that lies at or above shift_ms is taken for that much less: the zero of the delays moved. */
 VC_RT void vc_histogram_shift(vc_histogram *histogram, double shift_ms);
