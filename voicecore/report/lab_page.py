@@ -36,7 +36,8 @@ class LabRun:
     Attributes:
         receiver: its name.
         paced: whether a clock asks for its audio.
-        figures: those of voicecore.testing.lab_score.Score.
+        figures: those of voicecore.testing.lab_score.Score, and where the receiver counts them
+            accelerated_percent and expanded_percent of its output, and emodel_mos.
         delay_s, delay_ms: each packet's delay over the best possible, when it was played.
         depth_s, depth_ms, target_ms: audio that lay ahead, and what was aimed for.
         made_up_s: stretches that are not from packets.
@@ -308,17 +309,27 @@ _COLUMNS = (
     ("depth", "depth_mean_ms", 1, " ms"),
     ("oracle depth", "oracle_depth_ms", 1, " ms"),
     ("oracle added", "oracle_added_ms", 1, " ms"),
+    ("faster", "accelerated_percent", 2, " %"),
+    ("slower", "expanded_percent", 2, " %"),
+    ("E-model", "emodel_mos", 2, ""),
     ("PESQ", "pesq_mos", 2, ""),
 )
+_OPTIONAL = frozenset({"accelerated_percent", "expanded_percent", "emodel_mos", "pesq_mos"})
 
 
 def _table(trace: LabTrace) -> str:
-    heads = "".join(f'<th class="n">{name}</th>' for name, *_ in _COLUMNS)
+    columns = [
+        column
+        for column in _COLUMNS
+        if column[1] not in _OPTIONAL
+        or any(run.figures.get(column[1]) is not None for run in trace.runs)
+    ]
+    heads = "".join(f'<th class="n">{name}</th>' for name, *_ in columns)
     rows = []
     for run in trace.runs:
         cells = "".join(
             f'<td class="n">{_text(run.figures.get(figure), digits, unit)}</td>'
-            for _, figure, digits, unit in _COLUMNS
+            for _, figure, digits, unit in columns
         )
         sound = f'<audio controls preload="none" src="{escape(run.wav)}"></audio>'
         rows.append(
