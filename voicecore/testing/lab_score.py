@@ -179,8 +179,7 @@ def oracle(load: Load, missing_percent: float) -> Oracle | None:
 def score(load: Load, result: Result, *, with_pesq: bool = False) -> Score:
     """All figures of a run; PESQ (slow, and an optional package) only if asked for."""
     sent, course = load.sent, delay_course(load, result)
-    played = int(result.stats.get("decoded", len(course.out_ms)))  # exact, where it is counted
-    missing = 100.0 * (1.0 - played / len(sent)) if len(sent) else 0.0
+    missing = 100.0 * (1.0 - len(course.out_ms) / len(sent)) if len(sent) else 0.0
     best = oracle(load, missing)
     some = len(course.added_ms) > 0
 
