@@ -99,6 +99,8 @@ def delay_course(load: Load, result: Result) -> DelayCourse:
     for chunk in known:
         span = _span(result, int(chunk))
         for row in range(*np.searchsorted(sent.position, [span.first, span.end])):
+            if sent.lost[row] or result.out_ns[chunk] < sent.arrival_ns[row]:
+                continue  # it cannot be in a chunk that was given out before it came
             into = int(sent.position[row]) - span.first
             lost = span.made_up > 0 and (
                 span.made_up >= span.end - span.first - into and span.made_up_next >= into
@@ -106,7 +108,7 @@ def delay_course(load: Load, result: Result) -> DelayCourse:
             if out_ns[row] < 0 and not lost:
                 after = span.lead + into * span.stretch if result.paced else 0.0
                 out_ns[row] = int(result.out_ns[chunk]) + round(after * 1e9 / result.rate_hz)
-    played = np.flatnonzero((out_ns >= 0) & ~sent.lost)
+    played = np.flatnonzero(out_ns >= 0)
     ideal_ns = sent.sent_ns[played] + load.trace.base_ns
     return DelayCourse(
         out_ns[played] / 1e6,
