@@ -125,7 +125,12 @@ def test_the_whole_laboratory_in_short(voice: Path, tmp_path: Path) -> None:
     assert all((tmp_path / source).is_file() for source in page.sources)
     assert not re.findall(r"https?://", text)  # nothing is loaded from anywhere
     listen = stored["runs"][1]
-    assert f"{listen['added_mean_ms']:.1f} ms" in text
+    assert f'<td class="n">{listen["added_mean_ms"]:.1f}</td>' in text
+    # Columns for what the receivers count themselves, only where one does.
+    counters = stored["runs"][0]["stats"]
+    assert (">E-model<" in text) == ("mos" in counters)
+    assert (">faster %<" in text) == ("accelerated_samples" in counters)
+    assert ">PESQ<" not in text
 
     print_table(outcome, console)
     shown = console.export_text()

@@ -103,6 +103,7 @@ def shown_run(load: Load, result: Result, found: Score, out: Path) -> LabRun:
         for f in fields(found)
         if (value := getattr(found, f.name)) is None or isinstance(value, (int, float))
     }
+    figures |= _counted(result)
     out_s = result.out_ns / 1e9
     decoded = np.flatnonzero(result.kind == "decoded")
     spans: list[tuple[float, float]] = []
@@ -126,6 +127,23 @@ def shown_run(load: Load, result: Result, found: Score, out: Path) -> LabRun:
         made_up_s=spans,
         wav=f"{stem}.wav",
     )
+
+
+def _counted(result: Result) -> dict[str, float | None]:
+    """What only the receiver itself can tell, where it does."""
+    stats = result.stats
+    given = float(stats.get("output_samples", 0))
+
+    def share(name: str) -> float | None:
+        return 100.0 * float(stats[name]) / given if name in stats and given else None
+
+    if not result.paced:  # it never stretches
+        return {"emodel_mos": stats.get("mos")}
+    return {
+        "accelerated_percent": share("accelerated_samples"),
+        "expanded_percent": share("expanded_samples"),
+        "emodel_mos": stats.get("mos"),
+    }
 
 
 def shown_trace(load: Load, runs: Sequence[LabRun]) -> LabTrace:

@@ -36,7 +36,8 @@ class LabRun:
     Attributes:
         receiver: its name.
         paced: whether a clock asks for its audio.
-        figures: those of voicecore.testing.lab_score.Score.
+        figures: those of voicecore.testing.lab_score.Score, and where the receiver counts them
+            accelerated_percent and expanded_percent of its output, and emodel_mos.
         delay_s, delay_ms: each packet's delay over the best possible, when it was played.
         depth_s, depth_ms, target_ms: audio that lay ahead, and what was aimed for.
         made_up_s: stretches that are not from packets.
@@ -125,8 +126,8 @@ def _color(name: str) -> str:
     return _COLORS.get(name, "var(--hop4)")
 
 
-def _text(value: float | None, digits: int = 0, unit: str = "") -> str:
-    return "–" if value is None else f"{value:.{digits}f}{unit}"
+def _text(value: float | None, digits: int = 0) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 # -- overview ------------------------------------------------------------------------------
@@ -299,26 +300,37 @@ def _picture(trace: LabTrace) -> str:
     return time_plot(trace.length_s, panels, strips, f"{trace.name}. {spoken}")
 
 
+# Heading, figure, digits.
 _COLUMNS = (
-    ("missing", "missing_percent", 2, " %"),
-    ("made up", "made_up_percent", 2, " %"),
-    ("added, mean", "added_mean_ms", 1, " ms"),
-    ("95 %", "added_p95_ms", 1, " ms"),
-    ("99 %", "added_p99_ms", 1, " ms"),
-    ("depth", "depth_mean_ms", 1, " ms"),
-    ("oracle depth", "oracle_depth_ms", 1, " ms"),
-    ("oracle added", "oracle_added_ms", 1, " ms"),
-    ("PESQ", "pesq_mos", 2, ""),
+    ("missing %", "missing_percent", 2),
+    ("made up %", "made_up_percent", 2),
+    ("added ms", "added_mean_ms", 1),
+    ("95 %", "added_p95_ms", 1),
+    ("99 %", "added_p99_ms", 1),
+    ("depth ms", "depth_mean_ms", 1),
+    ("oracle depth", "oracle_depth_ms", 1),
+    ("oracle added", "oracle_added_ms", 1),
+    ("faster %", "accelerated_percent", 2),
+    ("slower %", "expanded_percent", 2),
+    ("E-model", "emodel_mos", 2),
+    ("PESQ", "pesq_mos", 2),
 )
+_OPTIONAL = frozenset({"accelerated_percent", "expanded_percent", "emodel_mos", "pesq_mos"})
 
 
 def _table(trace: LabTrace) -> str:
-    heads = "".join(f'<th class="n">{name}</th>' for name, *_ in _COLUMNS)
+    columns = [
+        column
+        for column in _COLUMNS
+        if column[1] not in _OPTIONAL
+        or any(run.figures.get(column[1]) is not None for run in trace.runs)
+    ]
+    heads = "".join(f'<th class="n">{name}</th>' for name, *_ in columns)
     rows = []
     for run in trace.runs:
         cells = "".join(
-            f'<td class="n">{_text(run.figures.get(figure), digits, unit)}</td>'
-            for _, figure, digits, unit in _COLUMNS
+            f'<td class="n">{_text(run.figures.get(figure), digits)}</td>'
+            for _, figure, digits in columns
         )
         sound = f'<audio controls preload="none" src="{escape(run.wav)}"></audio>'
         rows.append(

@@ -187,7 +187,9 @@ class _Course:
 
     def take(self, chunk: Chunk, now_ns: int) -> None:
         found = None
-        if chunk.timestamp is not None and chunk.kind in ("decoded", "concealed"):
+        # Silence has a place only if a packet's sound begins in it.
+        placed = chunk.kind in ("decoded", "concealed") or chunk.made_up < len(chunk.pcm)
+        if chunk.timestamp is not None and placed:
             found = self.load.position_of(chunk.timestamp, self.next)
         self.chunks.append(chunk)
         self.out_ns.append(now_ns)

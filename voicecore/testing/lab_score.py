@@ -15,6 +15,7 @@ oracle: the smallest constant depth that would have had no more packets missing 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,36 +92,23 @@ class Score:
 
 
 def delay_course(load: Load, result: Result) -> DelayCourse:
-    """When each packet was played, by the positions of the chunks.
-
-    A frame off the packets' beat may hold the end of one packet and the start of the next, and be
-    made up in part. A packet that starts in such a frame is lost if as much is made up in it as
-    lies behind the packet's start, and in the next frame as much as is left of the packet.
-    """
+    """When each packet was played, by the positions of the chunks."""
     sent = load.sent
-    known = np.flatnonzero(result.position >= 0)
+    known = np.flatnonzero((result.position >= 0) & (result.made_up < result.length))
     out_ns = np.full(len(sent), -1, np.int64)
-    ns_a_sample = 1e9 / result.rate_hz
-    for number, chunk in enumerate(known):
-        first, length = int(result.position[chunk]), int(result.length[chunk])
-        made_up, made_up_next = int(result.made_up[chunk]), 0
-        if made_up >= length:
-            continue
-        end = first + length
-        if result.paced and number + 1 < len(known) and known[number + 1] == chunk + 1:
-            # A frame that was stretched or squeezed covers what lies before the next one; a step of
-            # two frames is a packet left out.
-            following = int(result.position[chunk + 1])
-            made_up_next = int(result.made_up[chunk + 1])
-            if first < following < first + 2 * length:
-                end = following
-        for row in range(*np.searchsorted(sent.position, [first, end])):
-            into = int(sent.position[row]) - first
-            lost = made_up > 0 and made_up >= length - into and made_up_next >= into
+    for chunk in known:
+        span = _span(result, int(chunk))
+        for row in range(*np.searchsorted(sent.position, [span.first, span.end])):
+            if sent.lost[row] or result.out_ns[chunk] < sent.arrival_ns[row]:
+                continue  # it cannot be in a chunk that was given out before it came
+            into = int(sent.position[row]) - span.first
+            lost = span.made_up > 0 and (
+                span.made_up >= span.end - span.first - into and span.made_up_next >= into
+            )
             if out_ns[row] < 0 and not lost:
-                after_ns = round(into * ns_a_sample) if result.paced else 0
-                out_ns[row] = int(result.out_ns[chunk]) + after_ns
-    played = np.flatnonzero((out_ns >= 0) & ~sent.lost)
+                after = span.lead + into * span.stretch if result.paced else 0.0
+                out_ns[row] = int(result.out_ns[chunk]) + round(after * 1e9 / result.rate_hz)
+    played = np.flatnonzero(out_ns >= 0)
     ideal_ns = sent.sent_ns[played] + load.trace.base_ns
     return DelayCourse(
         out_ns[played] / 1e6,
@@ -128,6 +116,46 @@ def delay_course(load: Load, result: Result) -> DelayCourse:
         (out_ns[played] - ideal_ns) / 1e6,
         (out_ns[played] - sent.arrival_ns[played]) / 1e6,
     )
+
+
+class _Span(NamedTuple):
+    """What of the speech a chunk holds: from ``first`` to ``end``, after ``lead`` samples.
+
+    ``made_up`` of it and ``made_up_next`` of the next chunk stand for a lost packet's samples.
+    """
+
+    first: int
+    end: int
+    lead: int = 0
+    stretch: float = 1.0
+    made_up: int = 0
+    made_up_next: int = 0
+
+
+def _span(result: Result, chunk: int) -> _Span:
+    """The part of the speech in a chunk, from its place and the next one's.
+
+    A frame off the packets' beat may hold the end of one packet and the start of the next, and be
+    made up in part. If the place goes on by a whole frame, that stands for a lost packet: one that
+    starts in the frame is lost if as much is made up in it as lies behind the packet's start, and
+    in the next frame as much as is left of the packet. If it goes on by less, the receiver ran dry,
+    and by more, a pause ended: what is not made up lies before the next frame's place.
+    """
+    first, length = int(result.position[chunk]), int(result.length[chunk])
+    made_up = int(result.made_up[chunk])
+    following = made_up_next = -1
+    if result.paced and chunk + 1 < len(result.position):
+        following = int(result.position[chunk + 1])
+        made_up_next = int(result.made_up[chunk + 1])
+    if made_up and following >= 0 and following != first + length:
+        dry_before = chunk > 0 and result.made_up[chunk - 1] > 0
+        return _Span(following - (length - made_up), following, made_up if dry_before else 0)
+    if made_up:
+        return _Span(first, first + length, 0, 1.0, made_up, max(0, made_up_next))
+    # A frame that was stretched or squeezed covers what lies before the next one; a step of two
+    # frames is a packet left out.
+    end = following if first < following < first + 2 * length else first + length
+    return _Span(first, end, 0, length / (end - first))
 
 
 def oracle(load: Load, missing_percent: float) -> Oracle | None:
@@ -153,8 +181,7 @@ def oracle(load: Load, missing_percent: float) -> Oracle | None:
 def score(load: Load, result: Result, *, with_pesq: bool = False) -> Score:
     """All figures of a run; PESQ (slow, and an optional package) only if asked for."""
     sent, course = load.sent, delay_course(load, result)
-    played = int(result.stats.get("decoded", len(course.out_ms)))  # exact, where it is counted
-    missing = 100.0 * (1.0 - played / len(sent)) if len(sent) else 0.0
+    missing = 100.0 * (1.0 - len(course.out_ms) / len(sent)) if len(sent) else 0.0
     best = oracle(load, missing)
     some = len(course.added_ms) > 0
 
