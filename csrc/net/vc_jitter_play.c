@@ -86,7 +86,8 @@ static void append_run(vc_jitter *jitter, const vc_jitter_run *run)
     if (s->run_count > 0) {
         vc_jitter_run *last = &s->runs[s->run_count - 1];
         int goes_on = last->kind == run->kind && last->clock_hz == run->clock_hz &&
-                      last->stream_position + last->samples == run->stream_position;
+                      last->stream_position + last->samples == run->stream_position &&
+                      (run->kind != VC_FRAME_DECODED || last->arrival_ns == run->arrival_ns);
         if (goes_on || s->run_count == VC_JITTER_RUNS) {
             last->samples += run->samples;
             return;
