@@ -52,14 +52,13 @@ def _tiles(bench: Bench) -> str:
 
 
 def _legend(bench: Bench) -> str:
-    entries = [("var(--caller)", "voicecore, as it runs here")]
+    entries = [("voicecore", "voicecore, as it runs here")]
     if any(len(row.levels) > 1 for row in bench.rows):
-        entries.append(("var(--hop4)", "voicecore at another CPU level"))
+        entries.append(("lower", "voicecore at another CPU level"))
     if any(row.peers for row in bench.rows):
-        entries.append(("var(--rest)", "a peer, and how many times as long it takes"))
-    return '<ul class="legend" style="margin-bottom:16px">' + "".join(
-        f'<li><span class="swatch" style="background:{color}"></span>{escape(text)}</li>'
-        for color, text in entries
+        entries.append(("rest", "a peer, and how many times as long it takes"))
+    return '<ul class="legend kinds">' + "".join(
+        f'<li><span class="swatch {kind}"></span>{escape(text)}</li>' for kind, text in entries
     ) + "</ul>"  # fmt: skip
 
 
