@@ -268,6 +268,7 @@ static void add_all()
     each("resample.columns2", resample, &vc_resample_kernels::columns2);
     each("resample.columns3", resample, &vc_resample_kernels::columns3);
     each("resample.dots", resample, &vc_resample_kernels::dots);
+    each("resample.blends", resample, &vc_resample_kernels::blends);
     each("resample.deal_s16", resample, &vc_resample_kernels::deal_s16);
     each("resample.deal_f32", resample, &vc_resample_kernels::deal_f32);
     each("resample.gather_s16", resample, &vc_resample_kernels::gather_s16);

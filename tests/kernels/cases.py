@@ -223,6 +223,28 @@ def dots(phases: int, n_taps: int) -> Build:
     return build
 
 
+def blends(n_taps: int) -> Build:
+    """Four neighbouring rows of a table of 40, weighted."""
+
+    def build(arena: Arena, random: np.random.Generator, n: int, level: str, kind: str) -> Call:
+        x = arena.put(floats(random, n + n_taps + 50, kind))
+        table = arena.put(floats(random, 40 * n_taps, "random"))
+        starts = arena.put(np.sort(random.integers(0, n + 50, n)).astype(np.int32))
+        rows = arena.put(random.integers(0, 37, n).astype(np.int32))
+        weights = arena.put(floats(random, 4 * n, "random"))
+        out = arena.room(n, np.float32)
+        # As one sum of 4 n_taps terms, whose taps are products: that rounds less often than two
+        # sums do, by the four weights.
+        by_row = weights.reshape(n, 4, 1).astype(float)
+        taps = by_row * table.reshape(40, n_taps)[rows[:, None] + np.arange(4)]
+        places = np.tile(starts[:, None] + np.arange(n_taps), 4)
+        expected, bound = sums(x, taps.reshape(n, 4 * n_taps), places)
+        arguments = (x, table, n_taps, starts, rows, weights, out, n)
+        return Call([arguments], [out], [expected], [bound])
+
+    return build
+
+
 def deal(m: int, short: bool) -> Build:
     def build(arena: Arena, random: np.random.Generator, n: int, level: str, kind: str) -> Call:
         x = arena.put((shorts if short else floats)(random, n * m, kind))
@@ -309,6 +331,7 @@ def _cases() -> list[Case]:
         Case("resample.columns3", "48 taps", columns3, VECTORS, 160, "160 outputs"),
         # 44.1 to 16 kHz: 160 phases.
         Case("resample.dots", "160 phases", dots(160, 144), LENGTHS, 320, "320 outputs, 144 taps"),
+        Case("resample.blends", "", blends(48), LENGTHS, 320, "320 outputs, 4 x 48 taps"),
         Case("resample.dots", "3 phases", dots(3, 16), LENGTHS, 320, "320 outputs, 16 taps"),
     ]
     for m in range(1, 9):

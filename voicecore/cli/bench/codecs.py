@@ -1,4 +1,7 @@
-"""G.711, G.722 and Opus beside audioop, numpy, PyAV and libopus by other ways: 20 ms a call."""
+"""G.711, G.722 and Opus beside audioop, numpy, PyAV and other doors of libopus: 20 ms a call.
+
+Comfort noise has no peer that gives the same.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ from voicecore.cli.bench.registry import (
 from voicecore.cli.bench.signals import to_s16, voice
 from voicecore.errors import MissingLibraryError
 from voicecore.media._codec import Decoder, Encoder, opus_version
+from voicecore.media._comfort_noise import ComfortNoise, ComfortNoiseModel
 from voicecore.media._g711 import G711
 
 __all__ = ["measurements"]
@@ -276,6 +280,25 @@ def _opus_measurements() -> list[Measurement]:
     ]  # fmt: skip
 
 
+def _comfort_noise(level: str | None) -> Work:
+    model = ComfortNoiseModel(-45.0, (0.7, -0.2, 0.1))
+
+    def make() -> Callable[[Any], Any]:
+        noise = ComfortNoise(8000)
+        noise.set_model(model)
+        return noise.process
+
+    return _work([160] * FRAMES, make)
+
+
 def measurements() -> list[Measurement]:
-    """G.711 both laws and ways, G.722, Opus."""
-    return [*_g711_measurements(), *_g722_measurements(), *_opus_measurements()]
+    """G.711 both laws and ways, G.722, Opus, comfort noise."""
+    return [
+        *_g711_measurements(),
+        *_g722_measurements(),
+        *_opus_measurements(),
+        Measurement(
+            "comfort-noise", "ComfortNoise", "comfort noise, 20 ms at 8 kHz", 20,
+            _comfort_noise, False, _equal,
+        ),
+    ]  # fmt: skip
