@@ -27,7 +27,7 @@
 extern "C" {
 #include "base/vc_convert.h"
 #include "base/vc_cpu.h"
-#include "codec/vc_g711.h"
+#include "codec/vc_g711_kernels.h"
 #include "dsp/vc_fft.h"
 #include "dsp/vc_gain.h"
 #include "dsp/vc_resample_kernels.h"
@@ -258,10 +258,11 @@ static void add_all()
     plain("gain.fade_s16", vc_gain_fade_s16);
     plain("gain.mix_s16", vc_gain_mix_s16);
 
-    plain("g711.ulaw_encode", vc_g711_ulaw_encode);
-    plain("g711.ulaw_decode", vc_g711_ulaw_decode);
-    plain("g711.alaw_encode", vc_g711_alaw_encode);
-    plain("g711.alaw_decode", vc_g711_alaw_decode);
+    const auto g711 = TABLES(vc_g711);
+    each("g711.ulaw_encode", g711, &vc_g711::ulaw_encode);
+    each("g711.ulaw_decode", g711, &vc_g711::ulaw_decode);
+    each("g711.alaw_encode", g711, &vc_g711::alaw_encode);
+    each("g711.alaw_decode", g711, &vc_g711::alaw_decode);
 
     const auto resample = TABLES(vc_resample_kernels);
     each("resample.columns", resample, &vc_resample_kernels::columns);
