@@ -27,12 +27,12 @@ STAMPS := $(VENV)/stamps
 # Quiet when it works, everything when it does not.
 quietly = $(1) >$(VENV)/last.log 2>&1 || { cat $(VENV)/last.log; exit 1; }
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
-# As in pyproject.toml, [build-system].
-BUILD_TOOLS := 'setuptools>=69' 'Cython>=3.1' 'numpy>=2.0' build wheel
+# As in pyproject.toml, [build-system]; pybind11 is for voicecore._kernels, which wheels do not have.
+BUILD_TOOLS := 'setuptools>=69' 'Cython>=3.1' 'numpy>=2.0' 'pybind11>=3.0' build wheel
 say = @printf '%s\n' '-- $(1)'
 
-NATIVE_SOURCES := $(shell find csrc -name '*.[ch]') $(wildcard voicecore/media/*.pyx voicecore/media/*.pxd)
-C_FILES := $(shell find csrc tests/native tests/fuzz -name '*.[ch]' -not -path 'csrc/tables/*' 2>/dev/null)
+NATIVE_SOURCES := $(shell find csrc -name '*.[ch]' -o -name '*.cpp') $(wildcard voicecore/media/*.pyx voicecore/media/*.pxd)
+C_FILES := $(shell find csrc tests/native tests/fuzz \( -name '*.[ch]' -o -name '*.cpp' \) -not -path 'csrc/tables/*' 2>/dev/null)
 
 .PHONY: help demo test lint bench wheel sanitize fuzz build clean
 

@@ -75,6 +75,9 @@ IS_LINUX = sys.platform.startswith("linux")
 # The engine's threads need epoll, eventfd and timerfd; the units build everywhere.
 LINUX_ONLY_SOURCES = {"csrc/engine/vc_shard.c"}
 LINUX_ONLY_EXTENSIONS = {"voicecore/media/_engine.pyx"}
+# For tests and microbenchmarks; needs pybind11 and a C++ compiler, and is left out without them.
+PROBE = "voicecore._kernels"
+PROBE_SOURCE = "csrc/probe/vc_kernels.cpp"
 
 
 def library(name: str, sources: list[str], extra: list[str]) -> tuple[str, dict[str, object]]:
@@ -122,8 +125,41 @@ def extensions() -> list[Extension]:
     ]
 
 
+def probe() -> list[Extension]:
+    try:
+        import pybind11
+    except ImportError:
+        return []
+    c_only = {"-std=gnu11"}
+    return [
+        Extension(
+            PROBE,
+            [PROBE_SOURCE],
+            language="c++",
+            include_dirs=["csrc", pybind11.get_include()],
+            extra_compile_args=[
+                "-std=c++17",
+                *(flag for flag in COMMON if flag not in c_only),
+                *SANITIZE_FLAGS,
+            ],
+            extra_link_args=["-pthread", *SANITIZE_FLAGS],
+            libraries=["m"],
+            depends=HEADERS + C_SOURCES,
+            optional=not WERROR,
+        )
+    ]
+
+
 class BuildExt(build_ext):
-    """build_ext --inplace does not build the static libraries by itself."""
+    """build_ext --inplace does not build the static libraries by itself.
+
+    Built in place there are the kernels for tests and microbenchmarks too; a wheel never has them.
+    """
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        if not self.inplace:
+            self.extensions = [one for one in self.extensions if one.name != PROBE]
 
     def run(self) -> None:
         self.run_command("build_clib")
@@ -134,17 +170,20 @@ setup(
     libraries=[] if PURE else libraries(),
     ext_modules=[]
     if PURE
-    else cythonize(
-        extensions(),
-        language_level=3,
-        compiler_directives={
-            "boundscheck": DEBUG,
-            "wraparound": DEBUG,
-            "cdivision": not DEBUG,
-            "embedsignature": True,
-            "freethreading_compatible": True,
-        },
-        nthreads=int(os.environ.get("VC_BUILD_JOBS", "0")),
-    ),
+    else [
+        *cythonize(
+            extensions(),
+            language_level=3,
+            compiler_directives={
+                "boundscheck": DEBUG,
+                "wraparound": DEBUG,
+                "cdivision": not DEBUG,
+                "embedsignature": True,
+                "freethreading_compatible": True,
+            },
+            nthreads=int(os.environ.get("VC_BUILD_JOBS", "0")),
+        ),
+        *probe(),
+    ],
     cmdclass={"build_ext": BuildExt, "build_clib": build_clib},
 )

@@ -14,6 +14,8 @@ missing=
     missing="$missing python3-dev"
 command -v "${CC:-cc}" >/dev/null || missing="$missing gcc libc6-dev"
 [ -n "$missing" ] || exit 0
+# Not needed, so never asked for alone: it builds voicecore._kernels, for tests/kernels.
+command -v c++ >/dev/null || missing="$missing g++"
 
 install="apt-get install -y --no-install-recommends$missing"
 if command -v apt-get >/dev/null && [ "$(command -v "$python")" = /usr/bin/python3 ]; then

@@ -1,4 +1,4 @@
-"""The ``voicecore`` command: demo, doctor, jitter-lab, version.
+"""The ``voicecore`` command: demo, bench, doctor, jitter-lab, version.
 
 It needs typer and rich, which the core wheel does not pull in; without them ``main`` says how to
 get them.

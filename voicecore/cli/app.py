@@ -225,6 +225,53 @@ def jitter_lab(
     raise typer.Exit(run_jitter_lab(options))
 
 
+@app.command()
+def bench(
+    unit: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="A unit or the start of a measurement's name; may be repeated."),
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Measure every peer that is installed, too.")
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few and short rounds: a first look.")
+    ] = False,
+    rounds: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, max=10000, help="Rounds of each measurement (31; 5 with --quick)."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a table for a README.")
+    ] = False,
+    html: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Write a page with bars, too."),
+    ] = None,
+    only_list: Annotated[
+        bool, typer.Option("--list", help="Say what would be measured, and stop.")
+    ] = False,
+) -> None:
+    """Measure what each unit costs on this machine, at each CPU level, and beside its peers.
+
+    Results are compared before anything is timed; all times of a row are of the same rounds.
+    """
+    from voicecore.cli.bench.command import BenchOptions, run_bench
+
+    options = BenchOptions(
+        units=tuple(unit or ()),
+        compare=compare,
+        quick=quick,
+        rounds=rounds,
+        as_json=as_json,
+        as_markdown=as_markdown,
+        html=html,
+        only_list=only_list,
+    )
+    raise typer.Exit(run_bench(options))
+
+
 def run() -> None:
     """Run the command; errors that voicecore raises on purpose become one line and exit code 1."""
     try:

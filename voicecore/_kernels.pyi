@@ -1,0 +1,19 @@
+# csrc/probe/vc_kernels.cpp; built in place only, never in a wheel.
+from typing import Any
+
+class Fft:
+    def __init__(self, n: int, level: str) -> None: ...
+
+class Silero:
+    def __init__(self, weights: bytes, rate_hz: int, streams: int, level: str) -> None: ...
+
+class Kernel:
+    @property
+    def name(self) -> str: ...
+    @property
+    def level(self) -> str: ...
+    def __call__(self, *arguments: Any) -> None: ...
+    def time_ns(self, calls: int, *arguments: Any) -> float: ...
+
+KERNELS: dict[str, dict[str, Kernel]]
+LANES: dict[str, int]
