@@ -86,7 +86,9 @@ def test_a_spike_of_300_ms_is_over_in_5_s_and_costs_no_speech() -> None:
     highest_ms = result.delay_ms[1000:1050].max()
     assert highest_ms >= 280
     back = 1015 + int(np.argmax(result.delay_ms[1015:] <= before_ms + 20))
-    print(f"300 ms spike: {before_ms:.0f} -> {highest_ms:.0f} ms, back after {(back - 1015) / 50} s")
+    print(
+        f"300 ms spike: {before_ms:.0f} -> {highest_ms:.0f} ms, back after {(back - 1015) / 50} s"
+    )
     assert (back - 1015) / 50 <= 5.0
     assert result.delay_ms[back:].max() <= before_ms + 20
     stats = result.stats
@@ -142,8 +144,11 @@ def test_an_hour_of_clock_drift_conceals_nothing(ppm: int, jitter_ms: int) -> No
     stretched = sum(
         stats[name] - at_5_minutes[name] for name in ("accelerated_samples", "expanded_samples")
     )
-    print(f"{ppm} ppm, jitter {jitter_ms} ms: told {stats['drift_ppm']:.1f} ppm, "
-          f"{stretched / 8:.0f} ms stretched in 55 minutes, {stats['concealed_samples']} concealed")  # fmt: skip
+    print(
+        f"{ppm} ppm, jitter {jitter_ms} ms: told {stats['drift_ppm']:.1f} ppm, "
+        f"{stretched / 8:.0f} ms stretched in 55 minutes, "
+        f"{stats['concealed_samples']} samples concealed"
+    )
     assert stats["concealed_samples"] == stats["lost"] == stats["late"] == 0
     assert abs(stats["drift_ppm"] - ppm) < 5
     # 200 ppm of 55 minutes are 660 ms; nearly all of it goes through the filter.
@@ -242,5 +247,7 @@ def test_seams_of_lost_frames_are_no_clicks() -> None:
         for seam in (event.position, event.position + event.samples):
             worst = max(worst, int(steps(result.audio[seam - 2 : seam + 2]).max()))
     assert result.stats["lost"] == len(lost)
-    print(f"steps at {2 * len(lost)} seams: {worst} at most; the signal's 99.9 % step is {usual:.0f}")
+    print(
+        f"steps at {2 * len(lost)} seams: {worst} at most; the signal's 99.9 % step is {usual:.0f}"
+    )
     assert worst <= usual

@@ -98,7 +98,8 @@ def test_when_opus_packets_are_read_changes_nothing(batch: int) -> None:
     encoder = Encoder("opus", 16000, fec=True, packet_loss_percent=20)
     pcm = speech(2, 16000)
     packets = [
-        rtp(encoder.encode(pcm[320 * n : 320 * n + 320]), n, 960 * n) for n in range(len(pcm) // 320)
+        rtp(encoder.encode(pcm[320 * n : 320 * n + 320]), n, 960 * n)
+        for n in range(len(pcm) // 320)
     ]
     missing = frozenset({20, 21, 40, 60})
     one = JitterBuffer(16000, codec="opus")
@@ -232,14 +233,13 @@ def test_unknown_types_are_ignored_and_counted() -> None:
 def test_digits_in_between_are_no_loss(mode: str) -> None:
     """Events of 100 ms share the timestamp of their start; no audio is sent meanwhile."""
     buffer = stream(mode)
-    number, kinds = 0, []
+    kinds = []
     for tick in range(100):
         if 40 <= tick < 45:
             event = bytes([5, 0x80 if tick == 44 else 0, 0, 160])
-            assert buffer.put(rtp(event, number, 160 * 40, 101), 20 * tick * MS) == "ok"
+            assert buffer.put(rtp(event, tick, 160 * 40, 101), 20 * tick * MS) == "ok"
         else:
-            assert buffer.put(rtp(b"\x90" * 160, number, 160 * tick), 20 * tick * MS) == "ok"
-        number += 1
+            assert buffer.put(rtp(b"\x90" * 160, tick, 160 * tick), 20 * tick * MS) == "ok"
         if mode == "play":
             kinds.append(buffer.get((20 * tick + 10) * MS)[1].kind)
         else:
