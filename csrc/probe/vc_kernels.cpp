@@ -251,6 +251,28 @@ static void each(const char *name, const Tables<Table> &tables, Function Table::
     }
 #endif
 
+// The struct of vc_resample_dots as arguments.
+template <const vc_resample_kernels &Table>
+static void dots(const float *x, const float *taps, const int32_t *starts, const int32_t *phases,
+                 const int32_t *tails, size_t body, size_t l, int group, float *y, size_t n)
+{
+    const vc_resample_dots all = {x, taps, starts, phases, tails, body, l, group};
+    Table.dots(&all, y, n);
+}
+
+static void resample_dots()
+{
+    for (vc_cpu_level level : usable_levels()) {
+        if (level == VC_CPU_C) add("resample.dots", level, dots<vc_resample_kernels_c>);
+#if defined(__x86_64__)
+        if (level == VC_CPU_AVX2) add("resample.dots", level, dots<vc_resample_kernels_avx2>);
+        if (level == VC_CPU_AVX512) add("resample.dots", level, dots<vc_resample_kernels_avx512>);
+#elif defined(__aarch64__)
+        if (level == VC_CPU_NEON) add("resample.dots", level, dots<vc_resample_kernels_neon>);
+#endif
+    }
+}
+
 static void add_all()
 {
     plain("convert.s16_to_f32", vc_convert_s16_to_f32);
@@ -268,7 +290,7 @@ static void add_all()
     each("resample.columns", resample, &vc_resample_kernels::columns);
     each("resample.columns2", resample, &vc_resample_kernels::columns2);
     each("resample.columns3", resample, &vc_resample_kernels::columns3);
-    each("resample.dots", resample, &vc_resample_kernels::dots);
+    resample_dots();
     each("resample.blends", resample, &vc_resample_kernels::blends);
     each("resample.deal_s16", resample, &vc_resample_kernels::deal_s16);
     each("resample.deal_f32", resample, &vc_resample_kernels::deal_f32);

@@ -206,18 +206,36 @@ def columns3(arena: Arena, random: np.random.Generator, n: int, level: str, kind
     return Call([arguments], [out], [expected], [bound])
 
 
-def dots(phases: int, n_taps: int) -> Build:
+TAIL = 16  # VC_RESAMPLE_TAIL
+# A tap of 0 may be left out, so what it does to an infinity is not defined.
+FINITE = ("random", "extreme")
+
+
+def dots(phases: int, body: int, group: int) -> Build:
+    """Outputs of a group share a window; what is newer for the later ones is in their tails."""
+
     def build(arena: Arena, random: np.random.Generator, n: int, level: str, kind: str) -> Call:
-        x = arena.put(floats(random, n + n_taps + 50, kind))
-        taps = arena.put(floats(random, phases * n_taps, "random"))
-        starts = arena.put(np.sort(random.integers(0, n + 50, n)).astype(np.int32))
+        x = arena.put(floats(random, n + 2 * body + TAIL + 50, kind))
+        rows = floats(random, phases * (body + TAIL), "random").reshape(phases, body + TAIL)
+        if group > 1:
+            rows[::group, body:] = 0  # the first of a group has no tail
+        taps = arena.put(rows.reshape(-1))
+        tails = arena.put(random.integers(0, body + 1, phases).astype(np.int32))
         turn = int(random.integers(0, phases))
-        which = arena.put(((np.arange(n) + turn) % phases).astype(np.int32))
+        number = np.arange(n) + turn
+        window = np.sort(random.integers(0, n + 50, n + 1))[number // group - turn // group]
+        starts = arena.put(window.astype(np.int32))
+        which = arena.put((number % phases).astype(np.int32))
         out = arena.room(n, np.float32)
-        expected, bound = sums(
-            x, taps.reshape(phases, n_taps)[which], starts[:, None] + np.arange(n_taps)
+        places = np.concatenate(
+            [
+                starts[:, None] + np.arange(body),
+                (starts + tails[which])[:, None] + np.arange(TAIL),
+            ],
+            axis=1,
         )
-        arguments = (x, taps, n_taps, starts, which, phases, out, n)
+        expected, bound = sums(x, rows[which], places)
+        arguments = (x, taps, starts, which, tails, body, phases, group, out, n)
         return Call([arguments], [out], [expected], [bound])
 
     return build
@@ -330,9 +348,11 @@ def _cases() -> list[Case]:
         Case("resample.columns2", "7 taps", columns(2, 7), VECTORS, 160, "2 x 160 outputs"),
         Case("resample.columns3", "48 taps", columns3, VECTORS, 160, "160 outputs"),
         # 44.1 to 16 kHz: 160 phases.
-        Case("resample.dots", "160 phases", dots(160, 144), LENGTHS, 320, "320 outputs, 144 taps"),
+        Case("resample.dots", "160 phases", dots(160, 128, 4), LENGTHS, 320, "320 outputs", FINITE),
         Case("resample.blends", "", blends(48), LENGTHS, 320, "320 outputs, 4 x 48 taps"),
-        Case("resample.dots", "3 phases", dots(3, 16), LENGTHS, 320, "320 outputs, 16 taps"),
+        Case("resample.dots", "3 phases", dots(3, 16, 1), LENGTHS, 320, "320 outputs"),
+        Case("resample.dots", "6 phases", dots(6, 32, 2), LENGTHS, 320, "320 outputs", FINITE),
+        Case("resample.dots", "9 phases", dots(9, 16, 3), LENGTHS, 320, "320 outputs", FINITE),
     ]
     for m in range(1, 9):
         for kind in ("s16", "f32"):
