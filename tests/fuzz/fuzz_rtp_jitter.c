@@ -1,7 +1,9 @@
 /* Fuzz target: bytes drive RTP parsing, the DTMF receiver and a jitter buffer, and every promise of
  * vc_jitter.h that can be checked from outside is checked after each step.
  *
- * Byte 0: mode (bit 0), codec (bits 1-2), rate (bits 3-4). Then steps, whose first byte says which:
+ * Byte 0: mode (bit 0), codec (bits 1-2), rate (bits 3-4), depth (5), wait (6), payload types with
+ * comfort noise, events and redundancy instead of the codec (7). Then steps, whose first byte says
+ * which:
  *   0 put: length, that many bytes as they are    1 put: sequence, timestamp step, payload, made
  *   2 note: sequence                              3 read: room           4 get
  *   5 time: milliseconds                          6 time: 8 bytes, any   7 reset
@@ -79,7 +81,17 @@ static void put_made(vc_jitter *jitter, bytes *input, int64_t now_ns, uint16_t *
     uint8_t *payload = malloc(n ? n : 1);
     MUST(payload);
     memset(payload, (int)(step * 37), n);
-    vc_rtp_packet packet = {.sequence = *sequence,
+    static const uint8_t types[] = {0, 8, 11, 13, 97, 101, 0, 77};
+    /* As redundancy: one block of 4 * (step % 8) bytes, and the rest. */
+    if (step % 8 == 4 && n >= 5) {
+        payload[0] = 0x80;
+        payload[1] = 0;
+        payload[2] = (uint8_t)(kind & 0xfc);
+        payload[3] = (uint8_t)(kind * 4);
+        payload[4] = 8;
+    }
+    vc_rtp_packet packet = {.payload_type = types[step % 8],
+                            .sequence = *sequence,
                             .timestamp = *timestamp,
                             .ssrc = kind == 255 ? step : 1,
                             .payload = payload,
@@ -89,7 +101,7 @@ static void put_made(vc_jitter *jitter, bytes *input, int64_t now_ns, uint16_t *
     free(payload);
 }
 
-static void check_stats(const vc_jitter *jitter, const vc_jitter_config *config, uint64_t output,
+static void check_stats(vc_jitter *jitter, const vc_jitter_config *config, uint64_t output,
                         vc_jitter_stats *before)
 {
     vc_jitter_stats s;
@@ -102,6 +114,11 @@ static void check_stats(const vc_jitter *jitter, const vc_jitter_config *config,
     MUST(s.depth_ms >= 0.0 &&
          s.depth_ms <= (config->max_depth_ms > 120 ? config->max_depth_ms : 120) + queue_ms);
     MUST(s.jitter_ms >= 0.0);
+    for (vc_jitter_event event; vc_jitter_next_event(jitter, &event) == VC_OK;) {
+        MUST(event.samples > 0 && event.position >= 0);
+        MUST((uint64_t)event.position <= output + 3u * (uint64_t)config->rate_hz / 50);
+    }
+    MUST(s.mos >= 1.0 && s.mos <= 4.5);
     MUST(s.decoded >= before->decoded && s.lost >= before->lost && s.late >= before->late);
     if (config->mode == VC_JITTER_PLAY) MUST(s.target_ms >= 5.0 && s.target_ms <= 400.0);
     *before = s;
@@ -114,8 +131,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint32_t settings = take(&input, 1);
     vc_jitter_config config = vc_jitter_config_default();
     config.mode = settings & 1 ? VC_JITTER_PLAY : VC_JITTER_LISTEN;
-    config.codec = (vc_codec)((settings >> 1 & 3) % 3);
-    config.rate_hz = rates[settings >> 3 & 3];
+    config.codec = (vc_codec)(settings >> 1 & 3);
+    config.rate_hz = config.codec == VC_CODEC_G722 ? 16000 : rates[settings >> 3 & 3];
+    static const vc_jitter_payload_type types[] = {{0, VC_CODEC_PCMU}, {8, VC_CODEC_PCMA},
+                                                   {11, VC_CODEC_L16}, {13, VC_CODEC_CN},
+                                                   {97, VC_CODEC_RED}, {101, VC_CODEC_EVENTS}};
+    if (settings & 128) {
+        config.payload_types = sizeof types / sizeof types[0];
+        memcpy(config.payload_type, types, sizeof types);
+    }
     config.max_depth_ms = settings & 32 ? 60 : 400;
     config.loss_wait_ms = settings & 64 ? 0 : 60;
     vc_jitter *jitter;
