@@ -34,7 +34,7 @@ def main() -> int:
     ]
     if not targets:
         raise SystemExit("no target matches; see tests/fuzz/fuzz_*.c")
-    build(UNITS, options.compiler, ["units only, no test has this name"])
+    build(UNITS, options.compiler, "", ["units only, no test has this name"])
     built = f"{machine_of(options.compiler)}-{UNITS.replace(',', '-')}"
     objects = sorted((ROOT / "build" / "native" / built / "csrc").rglob("*.o"))
     failed = 0
