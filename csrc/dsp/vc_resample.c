@@ -122,7 +122,7 @@ vc_status vc_resample_create(vc_resample **out, const vc_resample_config *config
     r->out_hz = config->out_hz;
     r->channels = (size_t)config->channels;
     r->trim = config->trim;
-    vc_resample_plan(r, config->preset, level);
+    vc_resample_plan(r, (int)config->preset, level);
     if (r->l != r->m) status = make_usual(r);
     if (status == VC_OK && r->trim) status = make_trim(r);
     if (status == VC_OK && !copies(r)) status = make_scratch(r);
