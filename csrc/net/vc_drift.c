@@ -1,14 +1,15 @@
 /* vc_drift: see vc_drift.h. Least squares over the window minima; a rate is believed when it is
- * three times its standard error and more than 5 ppm. */
+ * four times its standard error and more than 8 ppm. */
 #include "net/vc_drift.h"
 
 #include <math.h>
 #include <string.h>
 
 #define WINDOW_NS    (2 * VC_NS_PER_S)
-#define FEWEST       10
+#define FEWEST       15
 #define STEP_MS      8.0
-#define LEAST_PPM    5.0
+#define LEAST_PPM    8.0
+#define CERTAINTY    4.0
 #define MIN_ERROR_MS 0.05 /* a window's minimum is no better than this */
 #define MS_PER_S_PPM 1000.0
 
@@ -72,7 +73,7 @@ static void close_window(vc_drift *drift)
     line now = fit(drift);
     double ppm = -now.slope * MS_PER_S_PPM, error_ppm = now.slope_error * MS_PER_S_PPM;
     if (fabs(ppm) > VC_DRIFT_MAX_PPM) return; /* no clock is that wrong: a path that changes */
-    if (fabs(ppm) < LEAST_PPM || fabs(ppm) < 3.0 * error_ppm) {
+    if (fabs(ppm) < LEAST_PPM || fabs(ppm) < CERTAINTY * error_ppm) {
         if (error_ppm < LEAST_PPM) drift->ppm = 0.0;
         return;
     }

@@ -30,7 +30,7 @@ VC_RT void vc_drift_rebase(vc_drift *drift);
 /* One packet: its transit time (arrival minus RTP time from any fixed origin) and arrival. */
 VC_RT void vc_drift_push(vc_drift *drift, double transit_ms, int64_t now_ns);
 
-/* -500..500 parts in a million, 0 until it can be told from 0 with some certainty (20 s at least):
+/* -500..500 parts in a million, 0 until it can be told from 0 with some certainty (30 s at least):
  * positive when the sender's clock is fast. */
 VC_RT double vc_drift_ppm(const vc_drift *drift);
 

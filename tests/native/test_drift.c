@@ -40,12 +40,27 @@ VC_TEST(steady_clocks_are_told_to_a_few_ppm)
         }
 }
 
-VC_TEST(it_is_known_within_30_seconds)
+/* Jitter that comes and goes moves the fastest packets a little. */
+VC_TEST(weather_is_no_drift)
+{
+    for (int i = 1; i < 20; i++) {
+        vc_drift drift;
+        seed = (uint32_t)i;
+        vc_drift_reset(&drift);
+        double at_s = 0.0;
+        for (int turn = 0; turn < 40; turn++) {
+            at_s = feed(&drift, at_s, 10.0, 0.0, turn % 2 ? 0.0 : 20.0, 0.0);
+            VC_CHECK(vc_drift_ppm(&drift) == 0.0);
+        }
+    }
+}
+
+VC_TEST(it_is_known_within_40_seconds)
 {
     vc_drift drift;
     seed = 6;
     vc_drift_reset(&drift);
-    double at_s = feed(&drift, 0.0, 15.0, 200.0, 10.0, 0.0);
+    double at_s = feed(&drift, 0.0, 25.0, 200.0, 10.0, 0.0);
     VC_CHECK(vc_drift_ppm(&drift) == 0.0);
     feed(&drift, at_s, 15.0, 200.0, 10.0, 0.0);
     VC_CHECK(fabs(vc_drift_ppm(&drift) - 200.0) < 30.0);
@@ -93,6 +108,6 @@ VC_TEST(any_numbers_are_safe)
     VC_CHECK(fabs(vc_drift_ppm(&drift)) <= VC_DRIFT_MAX_PPM);
 }
 
-VC_MAIN(VC_RUN(steady_clocks_are_told_to_a_few_ppm) VC_RUN(it_is_known_within_30_seconds)
-            VC_RUN(equal_clocks_are_no_drift) VC_RUN(a_step_of_the_path_is_no_drift)
-                VC_RUN(any_numbers_are_safe))
+VC_MAIN(VC_RUN(steady_clocks_are_told_to_a_few_ppm) VC_RUN(it_is_known_within_40_seconds)
+            VC_RUN(weather_is_no_drift) VC_RUN(equal_clocks_are_no_drift)
+                VC_RUN(a_step_of_the_path_is_no_drift) VC_RUN(any_numbers_are_safe))
