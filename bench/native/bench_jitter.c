@@ -1,6 +1,7 @@
 /* Nanoseconds of one packet through vc_jitter in C, PCMU, 20 ms; run by bench/bench_jitter.py.
  * Prints for each mode and loss the best of the rounds; then, of a vowel over a network that loses
- * and delays, the median of the played frames that came as they are, were made up, or stretched. */
+ * 5 % and stalls, the median of the played frames that came as they are, were made up, or
+ * stretched. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,8 +99,8 @@ static void frames(void)
             if ((dice >> 8) % 20) vc_jitter_put(jitter, &packet, arrival_ns);
             next++;
             dice = dice * 1664525u + 1013904223u;
-            int calm = next / 2000 % 2; /* 40 s of jitter, 40 s without; in order */
-            int64_t late_ns = calm ? 0 : (dice >> 16) % 60 * VC_NS_PER_MS;
+            /* Every 25 s nothing comes for 300 ms, then all of it at once. */
+            int64_t late_ns = next % 1250 < 15 ? (15 - next % 1250) * VC_TICK_NS : 0;
             int64_t due_ns = next * VC_TICK_NS + late_ns;
             arrival_ns = due_ns > arrival_ns ? due_ns : arrival_ns;
         }
