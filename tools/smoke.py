@@ -71,7 +71,30 @@ def jitter_buffer() -> str:
     unit = JitterBuffer(8000, codec="pcmu", mode="listen")
     unit.put(RtpPacket(payload, payload_type=0, sequence=1).build(), 1_000_000)
     samples, _ = unit.read(1_000_000)
-    return need(len(samples) == 160, f"{len(samples)} samples at once")
+    need(len(samples) == 160, f"listen: {len(samples)} samples")
+    paced = JitterBuffer(8000, mode="play", payload_types={0: "pcmu", 13: "cn"})
+    for number in range(20):
+        packet = RtpPacket(payload, sequence=number, timestamp=160 * number)
+        paced.put(packet.build(), 20_000_000 * number)
+        samples, info = paced.get(20_000_000 * number + 10_000_000)
+    return need(info.kind == "decoded" and len(samples) == 160, "160 samples at once, and paced")
+
+
+def dtmf() -> str:
+    from voicecore import DtmfDetector, dtmf_tones
+
+    found = DtmfDetector(8000).process(np.concatenate([dtmf_tones("1590", 8000), 0 * TONE]))
+    digits = "".join(tone.digit for tone in found if tone.kind == "released")
+    return need(digits == "1590", f"heard {digits}")
+
+
+def comfort_noise() -> str:
+    from voicecore import ComfortNoise, ComfortNoiseModel
+
+    unit = ComfortNoise(8000)
+    unit.set_model(ComfortNoiseModel.parse(b"\x32"))
+    level_dbov = 10 * np.log10(np.mean((unit.process(8000) / 32768) ** 2))
+    return need(abs(level_dbov + 50) < 1, f"asked for -50 dBov, made {level_dbov:.1f}")
 
 
 def silero_vad() -> str:
@@ -138,6 +161,8 @@ UNITS: list[tuple[str, Callable[[], str]]] = [
     ("Encoder, Decoder", codecs),
     ("RtpPacket", rtp_packet),
     ("JitterBuffer", jitter_buffer),
+    ("DtmfDetector", dtmf),
+    ("ComfortNoise", comfort_noise),
     ("SileroVad", silero_vad),
     ("SileroVadBatch", silero_vad_batch),
     ("SpeechSegmenter", speech_segmenter),
