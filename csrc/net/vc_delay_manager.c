@@ -4,8 +4,8 @@
  * loss are ideas of NetEq's (WebRTC, modules/audio_coding/neteq: packet arrival history, underrun
  * and reorder optimizer). Deviations: one entry a packet and not one every 500 ms, so that the
  * share of late packets is what is weighed; and a stall, after which packets come in a burst, is
- * kept apart as a peak: once it is no reason to play everything later, a second time within 20 s
- * it is (the rule of NetEq's former peak detector). */
+ * kept apart as a peak, as is a path that became slower: once it is no reason to play everything
+ * later, a second time within 30 s it is (the rule of NetEq's former peak detector). */
 #include "net/vc_delay_manager.h"
 
 #include <string.h>
@@ -24,7 +24,8 @@
 #define STALL_MS          60.0 /* a transit longer by this than the one before */
 #define CATCH_UP_MS       5.0  /* in a burst each transit is shorter by at least this */
 #define NEW_PATH_MS       20.0
-#define PEAK_MEMORY_NS    (20 * VC_NS_PER_S)
+#define PEAK_APART_NS     (3 * VC_NS_PER_S)
+#define PEAK_MEMORY_NS    (30 * VC_NS_PER_S)
 
 void vc_delay_manager_reset(vc_delay_manager *delay)
 {
@@ -36,12 +37,30 @@ void vc_delay_manager_reset(vc_delay_manager *delay)
 
 void vc_delay_manager_rebase(vc_delay_manager *delay)
 {
-    delay->started = delay->past = delay->stall = 0;
+    delay->started = delay->past = delay->stall = delay->peaks = 0;
 }
 
 double vc_delay_manager_base_ms(const vc_delay_manager *delay)
 {
     return delay->started ? delay->base_ms : 0.0;
+}
+
+/* Kept as a transit time, so that it holds on a path that becomes slower or faster. A path that
+ * becomes slower bit by bit, or after a stall, within PEAK_APART_NS of the peak, is part of it. */
+static void record_peak(vc_delay_manager *delay, double transit_ms, int64_t now_ns, int goes_on)
+{
+    int last = (delay->peaks + VC_DELAY_PEAKS - 1) % VC_DELAY_PEAKS;
+    uint64_t since = (uint64_t)now_ns - (uint64_t)delay->peak_ns[last];
+    int place = delay->peaks % VC_DELAY_PEAKS;
+    if (goes_on && delay->peaks > 0 && since < (uint64_t)PEAK_APART_NS) {
+        place = last;
+        if (transit_ms < delay->peak_ms[last]) transit_ms = delay->peak_ms[last];
+    } else if (++delay->peaks >= 1000 * VC_DELAY_PEAKS) {
+        delay->peaks = VC_DELAY_PEAKS;
+    }
+    delay->peak_ns[place] = now_ns;
+    delay->peak_ms[place] = transit_ms;
+    delay->since_target = TARGET_EVERY;
 }
 
 /* Windows of at least 500 ms; their shortest transit times are kept for about 2 s. */
@@ -67,11 +86,13 @@ static void slide(vc_delay_manager *delay, double transit_ms, int64_t now_ns)
     double base_ms = delay->shortest_ms;
     for (int i = 0; i < delay->past; i++)
         if (delay->past_shortest_ms[i] < base_ms) base_ms = delay->past_shortest_ms[i];
-    /* A slower path: what came lately was late only against the old one. */
-    if (!delay->started)
+    if (!delay->started) {
         delay->last_transit_ms = transit_ms;
-    else if (base_ms - delay->base_ms >= NEW_PATH_MS)
+    } else if (base_ms - delay->base_ms >= NEW_PATH_MS) {
+        /* A slower path: what came lately was late only against the old one. It may come back. */
         vc_histogram_shift(&delay->relative, base_ms - delay->base_ms);
+        record_peak(delay, base_ms, now_ns, 1);
+    }
     delay->base_ms = base_ms;
     delay->started = 1;
     delay->last_ns = now_ns;
@@ -83,15 +104,6 @@ static void enter(vc_delay_manager *delay, double relative_ms)
     if (relative_ms > delay->target_ms) delay->since_target = TARGET_EVERY;
 }
 
-static void record_peak(vc_delay_manager *delay, int64_t now_ns)
-{
-    int place = delay->peaks % VC_DELAY_PEAKS;
-    delay->peak_ns[place] = now_ns;
-    delay->peak_ms[place] = delay->stall_ms;
-    if (++delay->peaks >= 1000 * VC_DELAY_PEAKS) delay->peaks = VC_DELAY_PEAKS;
-    delay->since_target = TARGET_EVERY;
-}
-
 /* A packet in order. After a stall the packets that waited come at once, each with less delay than
  * the one before; the first of a stall is told by the second. */
 static void follow(vc_delay_manager *delay, double transit_ms, double relative_ms, int64_t now_ns)
@@ -101,7 +113,7 @@ static void follow(vc_delay_manager *delay, double transit_ms, double relative_m
     int catches_up = longer_ms < -CATCH_UP_MS;
     if (delay->stall == 1 && catches_up) {
         delay->stall = 2;
-        record_peak(delay, now_ns);
+        record_peak(delay, delay->base_ms + delay->stall_ms, now_ns, 0);
     } else if (delay->stall && !catches_up) {
         if (delay->stall == 1 && !delay->stall_counted) enter(delay, delay->stall_ms);
         delay->stall = 0;
@@ -125,7 +137,8 @@ static int peak_target_ms(const vc_delay_manager *delay, int64_t now_ns)
     for (int i = 0; i < kept; i++) {
         if ((uint64_t)now_ns - (uint64_t)delay->peak_ns[i] > (uint64_t)PEAK_MEMORY_NS) continue;
         recent++;
-        if (delay->peak_ms[i] > highest_ms) highest_ms = delay->peak_ms[i];
+        double height_ms = delay->peak_ms[i] - delay->base_ms;
+        if (height_ms > highest_ms) highest_ms = height_ms;
     }
     int most_ms = VC_HISTOGRAM_BUCKETS * VC_HISTOGRAM_BUCKET_MS;
     if (recent < 2) return 0;

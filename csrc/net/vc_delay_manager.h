@@ -31,8 +31,8 @@ typedef struct vc_delay_manager {
     int stall_counted;      /* its first packet is in the histogram already */
     double stall_ms;        /* relative delay of its first packet */
     int64_t peak_ns[VC_DELAY_PEAKS];
-    double peak_ms[VC_DELAY_PEAKS];
-    int peaks; /* recorded so far; the newest VC_DELAY_PEAKS are kept */
+    double peak_ms[VC_DELAY_PEAKS]; /* transit times */
+    int peaks;                      /* recorded so far; the newest VC_DELAY_PEAKS are kept */
 
     int target_ms;
     int since_target; /* packets since it was worked out */

@@ -81,7 +81,7 @@ VC_TEST(one_stall_is_no_reason_two_are)
     VC_CHECK_EQ(vc_delay_manager_target_ms(&delay), 5);
     now = stall(&delay, now, 200);
     VC_CHECK_EQ(vc_delay_manager_target_ms(&delay), 301);
-    now = feed(&delay, now, 1200, 0, 0.0); /* 24 s without */
+    now = feed(&delay, now, 1600, 0, 0.0); /* 32 s without */
     VC_CHECK_EQ(vc_delay_manager_target_ms(&delay), 5);
 }
 
@@ -95,6 +95,20 @@ VC_TEST(stalls_that_come_back_stay_covered)
         if (i > 0) VC_CHECK(vc_delay_manager_target_ms(&delay) >= 120);
         if (i > 0) VC_CHECK(vc_delay_manager_target_ms(&delay) <= 130);
         now = feed(&delay, now, 400, 0, 0.0);
+    }
+}
+
+VC_TEST(a_path_that_changes_to_and_fro_is_covered_from_the_second_time_on)
+{
+    vc_delay_manager delay;
+    vc_delay_manager_reset(&delay);
+    int64_t now = 1;
+    for (int turn = 0; turn < 6; turn++) {
+        now = feed(&delay, now, 300, 0, 0.0);
+        /* on the fast path: 200 ms is remembered once it has come twice */
+        VC_CHECK_EQ(vc_delay_manager_target_ms(&delay), turn < 2 ? 5 : 201);
+        now = feed(&delay, now, 300, 1, 200.0);
+        VC_CHECK_EQ(vc_delay_manager_target_ms(&delay), 5); /* on the slow one it is nothing */
     }
 }
 
@@ -147,6 +161,7 @@ VC_TEST(any_numbers_are_safe)
 VC_MAIN(VC_RUN(starts_at_the_default_and_falls_on_a_clean_network) VC_RUN(regular_jitter_is_covered)
             VC_RUN(exponential_jitter_is_cut_where_it_costs_least)
                 VC_RUN(one_stall_is_no_reason_two_are) VC_RUN(stalls_that_come_back_stay_covered)
-                    VC_RUN(a_slower_route_is_learnt_as_the_new_base)
-                        VC_RUN(the_wait_for_a_missing_packet_is_learnt)
-                            VC_RUN(any_numbers_are_safe))
+                    VC_RUN(a_path_that_changes_to_and_fro_is_covered_from_the_second_time_on)
+                        VC_RUN(a_slower_route_is_learnt_as_the_new_base)
+                            VC_RUN(the_wait_for_a_missing_packet_is_learnt)
+                                VC_RUN(any_numbers_are_safe))

@@ -201,7 +201,8 @@ def test_the_codec_may_change_in_mid_call() -> None:
 def test_a_codec_with_another_clock_goes_on_behind_the_old_one() -> None:
     """L16 at 16 kHz, then G.722 (RTP clock 8 kHz): the timestamps say nothing of each other."""
     pcm = speech(2, 16000)
-    buffer = JitterBuffer(16000, payload_types={96: "l16", 9: "g722"})
+    buffer = JitterBuffer(16000, payload_types={101: "telephone-event", 96: "l16", 9: "g722"})
+    assert buffer.codec == "l16"
     encoder, decoder = Encoder("g722", 16000), Decoder("g722", 16000)
     packets, expected, timestamp = [], [], 0
     for n in range(100):
@@ -223,6 +224,7 @@ def test_a_codec_with_another_clock_goes_on_behind_the_old_one() -> None:
 
 def test_unknown_types_are_ignored_and_counted() -> None:
     buffer = stream()
+    assert buffer.codec == "pcmu"
     assert buffer.put(rtp(b"\xff" * 160, 0, 0, 0), 0) == "ok"
     assert buffer.put(rtp(b"\xff" * 160, 1, 160, 77), 0) == "ignored"
     stats = buffer.stats()

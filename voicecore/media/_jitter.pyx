@@ -240,7 +240,8 @@ cdef class JitterBuffer:
               f"loss_wait_ms={loss_wait_ms} [0..500], min_depth_ms={min_depth_ms} "
               f"[0..500, 20 below max_depth_ms], max_depth_ms={max_depth_ms} [40..2000])")
         self.rate_hz = config.rate_hz
-        self.codec = codec
+        self.codec = codec if payload_types is None else next(
+            one for one in payload_types.values() if one in AUDIO)
         self.mode = mode
         self._room = <size_t>config.rate_hz // 1000 * max(120, config.max_depth_ms)
         self._scratch = <int16_t *>malloc(self._room * sizeof(int16_t))
