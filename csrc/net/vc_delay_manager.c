@@ -88,7 +88,7 @@ static void slide(vc_delay_manager *delay, double transit_ms, int64_t now_ns)
         if (delay->past_shortest_ms[i] < base_ms) base_ms = delay->past_shortest_ms[i];
     if (!delay->started) {
         delay->last_transit_ms = transit_ms;
-    } else if (base_ms - delay->base_ms >= NEW_PATH_MS) {
+    } else if (quiet <= FORGET_NS && base_ms - delay->base_ms >= NEW_PATH_MS) {
         /* A slower path: what came lately was late only against the old one. It may come back. */
         vc_histogram_shift(&delay->relative, base_ms - delay->base_ms);
         record_peak(delay, base_ms, now_ns, 1);
