@@ -17,7 +17,7 @@
 struct vc_pitch {
     int min_lag, max_lag, max_window;
     int stride;      /* full rate to coarse */
-    int window;      /* of the last search */
+    int before, window; /* of the last search */
     int16_t *scaled; /* max_lag + max_window */
     int16_t *coarse;
     int16_t *taps; /* 2 stride - 1: the triangle */
@@ -122,7 +122,13 @@ static void scale(const int16_t *x, int n, int16_t *scaled)
 
 vc_pitch_match vc_pitch_find(vc_pitch *pitch, const int16_t *x, size_t window)
 {
-    int n = (int)window, max_lag = pitch->max_lag, stride = pitch->stride;
+    return vc_pitch_find_within(pitch, x, window, (size_t)pitch->max_lag);
+}
+
+vc_pitch_match vc_pitch_find_within(vc_pitch *pitch, const int16_t *x, size_t window,
+                                    size_t max_lag_samples)
+{
+    int n = (int)window, max_lag = (int)max_lag_samples, stride = pitch->stride;
     scale(x - max_lag, max_lag + n, pitch->scaled);
 
     /* The coarse samples are placed so that one falls on the start of the window. */
@@ -135,6 +141,7 @@ vc_pitch_match vc_pitch_find(vc_pitch *pitch, const int16_t *x, size_t window)
     }
     vc_pitch_match coarse = best_of(pitch->coarse + at, coarse_n - at, pitch->min_lag / stride, at);
 
+    pitch->before = max_lag;
     pitch->window = n;
     return vc_pitch_find_near(pitch, (coarse.lag_samples - 1) * stride,
                               (coarse.lag_samples + 1) * stride);
@@ -143,6 +150,6 @@ vc_pitch_match vc_pitch_find(vc_pitch *pitch, const int16_t *x, size_t window)
 vc_pitch_match vc_pitch_find_near(vc_pitch *pitch, int low_samples, int high_samples)
 {
     int low = low_samples < pitch->min_lag ? pitch->min_lag : low_samples;
-    int high = high_samples > pitch->max_lag ? pitch->max_lag : high_samples;
-    return best_of(pitch->scaled + pitch->max_lag, pitch->window, low < high ? low : high, high);
+    int high = high_samples > pitch->before ? pitch->before : high_samples;
+    return best_of(pitch->scaled + pitch->before, pitch->window, low < high ? low : high, high);
 }
