@@ -158,7 +158,10 @@ void vc_extrapolate_begin(vc_extrapolate *extrapolate, const int16_t *end, size_
     vc_extrapolate_analyze(extrapolate, end, n, &extrapolate->voice);
     /* The end of the group leads over to its start, so that no pulse is cut or doubled there. */
     float *excitation = extrapolate->excitation;
-    vc_lpc_residual(&extrapolate->voice, end - group - lead, group + lead, excitation);
+    float *line = extrapolate->windowed; /* 20 ms are more than the longest group, lead and order */
+    const int16_t *x = end - group - lead - VC_LPC_ORDER;
+    for (size_t i = 0; i < VC_LPC_ORDER + lead + group; i++) line[i] = (float)x[i];
+    vc_lpc_residual(&extrapolate->voice, line + VC_LPC_ORDER, lead + group, excitation);
     float *ends = excitation + group;
     for (size_t i = 0; i < lead; i++)
         ends[i] += (excitation[i] - ends[i]) * (float)(i + 1) / (float)(lead + 1);
@@ -176,7 +179,7 @@ void vc_extrapolate_begin(vc_extrapolate *extrapolate, const int16_t *end, size_
     trend = trend < LEAST_TREND ? LEAST_TREND : trend > MOST_TREND ? MOST_TREND : trend;
     extrapolate->trend = powf(trend, (float)extrapolate->block / (float)group);
     int biggest = 1;
-    for (const int16_t *x = end - group; x < end; x++) {
+    for (x = end - group; x < end; x++) {
         int step = abs(x[0] - x[-1]);
         biggest = step > biggest ? step : biggest;
     }

@@ -25,7 +25,7 @@
 #define BLOCK_MS    5
 #define JOIN_MS     3
 #define SILENCE_MS  5
-#define BETWEEN_MS  60 /* the longest gap that is made from both sides at once */
+#define BETWEEN_MS  80 /* the longest gap that is made from both sides at once */
 #define NEXT_MS     20 /* of what follows it, used */
 
 #define MATCH_MS     8 /* compared in the middle of a gap */
@@ -341,12 +341,9 @@ static int best_turn(const vc_conceal *conceal, const float *forward, const floa
         int way = (k & 1 ? (k + 1) / 2 : -k / 2) * step, one = way / 2;
         const float *a = forward + (ptrdiff_t)start + one;
         const float *b = backward + (ptrdiff_t)start + one - way;
-        float product = vc_lpc_dot(a, b, match);
-        if (product <= 0.0f) continue;
-        float both = vc_lpc_dot(a, a, match) * vc_lpc_dot(b, b, match);
-        float likeness = product / sqrtf(both);
-        if (likeness > best + 1e-3f) {
-            best = likeness;
+        float product = vc_lpc_dot(a, b, match); /* over so short a way the energies stay */
+        if (product > best) {
+            best = product;
             found = way;
         }
     }
@@ -365,7 +362,13 @@ static void make_between(vc_conceal *conceal, size_t n, const int16_t *next, siz
     gap_state *s = &conceal->s;
     size_t turn = conceal->turn, all = n + turn + 1;
     float *forward = conceal->forward, *both = conceal->between + VC_LPC_ORDER;
-    for (size_t i = 0; i < all; i++) forward[i] = next_made(conceal);
+    for (size_t i = 0; i < all;) {
+        if (s->block_left == 0) next_block(conceal);
+        size_t some = s->block_left < all - i ? s->block_left : all - i;
+        memcpy(forward + i, conceal->out + conceal->block - s->block_left, some * sizeof(float));
+        s->block_left -= some;
+        i += some;
+    }
     make_backward(conceal, both, all, next, n_next);
     for (size_t i = 0, j = all - 1; i < j; i++, j--) {
         float swap = both[i];
@@ -375,9 +378,9 @@ static void make_between(vc_conceal *conceal, size_t n, const int16_t *next, siz
     both[all] = (float)next[0];
     const float *backward = both + turn + 1;
     float way = (float)best_turn(conceal, forward, backward, n);
-    float step = 1.0f / (float)(n + 1);
+    float step = 1.0f / (float)(n - 1);
     for (size_t i = 0; i < n; i++) {
-        float weight = step * (float)(i + 1), place = (float)i;
+        float weight = step * (float)i, place = (float)i;
         float ahead = at_place(forward, fmaxf(place + way * weight, 0.0f));
         float before = at_place(both, place + (float)(turn + 1) - way * (1.0f - weight));
         /* Over the other side, whose next samples come after this place. */

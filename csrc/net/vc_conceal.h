@@ -31,7 +31,7 @@ VC_RT void vc_conceal_fill(vc_conceal *conceal, int16_t *samples, size_t n);
 
 /* For callers that know the real audio after a gap. Of the gap, `gap` samples are left; `next` are
  * the first n_next real ones after it. What vc_conceal_fill gives out then leads from one side to
- * the other, and meets `next` without a join. Gaps of 5 to 60 ms and at least 15 ms of `next`, of
+ * the other, and meets `next` without a join. Gaps of 5 to 80 ms and at least 15 ms of `next`, of
  * which vc_conceal_next_samples (20 ms) are used; otherwise, and for a gap that was given already,
  * nothing happens. */
 VC_RT void vc_conceal_between(vc_conceal *conceal, size_t gap, const int16_t *next, size_t n_next);
