@@ -14,13 +14,13 @@
 
 #include "dsp/vc_pitch.h"
 
-#define ANALYSIS_MS 20
-#define LEAST_ALL_MS 15
-#define PITCH_MS    12 /* the window that is compared */
+#define ANALYSIS_MS    20
+#define LEAST_ALL_MS   15
+#define PITCH_MS       12 /* the window that is compared */
 #define LEAST_PITCH_MS 8
-#define LEAST_MS    6  /* of a group of periods */
-#define LEAD_MS     1
-#define BLOCK_MS    5
+#define LEAST_MS       6 /* of a group of periods */
+#define LEAD_MS        1
+#define BLOCK_MS       5
 
 /* Correlations at which the excitation is all noise, and all pitch. */
 #define UNVOICED 0.2f
@@ -144,8 +144,7 @@ static float find_pitch(vc_extrapolate *extrapolate, const int16_t *end, size_t 
     extrapolate->period = extrapolate->group = lag;
     if (many > 1 && many * lag <= most) {
         int group = (int)(many * lag), reach = (int)many;
-        vc_pitch_match again =
-            vc_pitch_find_near(extrapolate->pitch, group - reach, group + reach);
+        vc_pitch_match again = vc_pitch_find_near(extrapolate->pitch, group - reach, group + reach);
         extrapolate->group = (size_t)again.lag_samples;
     }
     return match.correlation;

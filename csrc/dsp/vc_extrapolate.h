@@ -25,8 +25,8 @@ VC_CHECKED vc_status vc_extrapolate_create(vc_extrapolate **out, int rate_hz,
 void vc_extrapolate_destroy(vc_extrapolate *extrapolate);
 VC_RT void vc_extrapolate_reset(vc_extrapolate *extrapolate);
 
-/* Looks at the n samples before `end`: at least vc_extrapolate_least_samples (15 ms); more than 36
- * ms are not looked at. */
+/* Looks at the n samples before `end`: at least vc_extrapolate_least_samples (15 ms). With less
+ * than 27 ms the longest period is 8 ms shorter than they are; 36 ms are all that is looked at. */
 VC_RT void vc_extrapolate_begin(vc_extrapolate *extrapolate, const int16_t *end, size_t n);
 size_t vc_extrapolate_least_samples(const vc_extrapolate *extrapolate);
 
@@ -34,7 +34,8 @@ size_t vc_extrapolate_least_samples(const vc_extrapolate *extrapolate);
 VC_RT void vc_extrapolate_analyze(vc_extrapolate *extrapolate, const int16_t *end, size_t n,
                                   vc_lpc *lpc);
 
-/* The next n samples. y[-VC_LPC_ORDER..-1] is overwritten. */
+/* The next n samples; the first call after begin: at least 5 ms. y[-VC_LPC_ORDER..-1] is
+ * overwritten. */
 VC_RT void vc_extrapolate_next(vc_extrapolate *extrapolate, float *y, size_t n);
 
 VC_RT vc_extrapolate_place vc_extrapolate_tell(const vc_extrapolate *extrapolate);

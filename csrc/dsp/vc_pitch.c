@@ -16,9 +16,9 @@
 
 struct vc_pitch {
     int min_lag, max_lag, max_window;
-    int stride;      /* full rate to coarse */
+    int stride;         /* full rate to coarse */
     int before, window; /* of the last search */
-    int16_t *scaled; /* max_lag + max_window */
+    int16_t *scaled;    /* max_lag + max_window */
     int16_t *coarse;
     vc_allocator allocator;
     int custom_allocator;

@@ -32,7 +32,8 @@ VC_RT vc_pitch_match vc_pitch_find(vc_pitch *pitch, const int16_t *x, size_t win
 VC_RT vc_pitch_match vc_pitch_find_within(vc_pitch *pitch, const int16_t *x, size_t window,
                                           size_t max_lag_samples);
 
-/* The best lag from low to high (within 2.5 ms to the longest lag) for what the last vc_pitch_find looked at. */
+/* The best lag from low to high (within 2.5 ms to the longest lag) for what the last vc_pitch_find
+ * looked at. */
 VC_RT vc_pitch_match vc_pitch_find_near(vc_pitch *pitch, int low_samples, int high_samples);
 
 #endif

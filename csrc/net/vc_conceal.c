@@ -19,18 +19,17 @@
 
 #include "dsp/vc_extrapolate.h"
 
-#define HISTORY_MS  36
-#define ANALYSIS_MS 20
-#define MAX_LAG_MS  15
-#define BLOCK_MS    5
-#define JOIN_MS     3
-#define SILENCE_MS  5
-#define BETWEEN_MS  80 /* the longest gap that is made from both sides at once */
-#define NEXT_MS     20 /* of what follows it, used */
+#define HISTORY_MS 36
+#define MAX_LAG_MS 15
+#define BLOCK_MS   5
+#define JOIN_MS    3
+#define SILENCE_MS 5
+#define BETWEEN_MS 80 /* the longest gap that is made from both sides at once */
+#define NEXT_MS    20 /* of what follows it, used */
 
-#define MATCH_MS     8 /* compared in the middle of a gap */
-#define TURNS_PER_S  2000 /* 0.5 ms: the longest way from side to side */
-#define TURN_STEPS   4
+#define MATCH_MS    8    /* compared in the middle of a gap */
+#define TURNS_PER_S 2000 /* 0.5 ms: the longest way from side to side */
+#define TURN_STEPS  4
 
 /* Level over time: full for 5 ms, 0.8 at 20 ms, nothing at 90 ms. */
 #define FULL_BLOCKS   1
@@ -47,7 +46,7 @@
 
 #define ALIGNED 0.5f
 
-enum mode { REAL, MADE, BRIDGED, SILENT };
+enum mode { REAL, MADE, BRIDGED /* made up to where real audio begins */, SILENT };
 
 /* Everything that reset returns to its start. */
 typedef struct gap_state {
