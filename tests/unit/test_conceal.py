@@ -49,7 +49,8 @@ def test_pesq(rate: float, burst: int, above_silence: float, above_appendix: flo
         ours.append(score(sent, concealed(sent, lost)))
         silence.append(score(sent, silenced(sent, lost)))
         appendix.append(score(sent, appendix_i.conceal(decoded(sent), lost)))
-    print(f"{np.mean(ours):.3f}, silence {np.mean(silence):.3f}, Appendix I {np.mean(appendix):.3f}")
+    print(f"ours {np.mean(ours):.3f}, silence {np.mean(silence):.3f}, "
+          f"Appendix I {np.mean(appendix):.3f}")  # fmt: skip
     assert np.mean(ours) >= np.mean(silence) + above_silence
     assert np.mean(ours) >= np.mean(appendix) + above_appendix
 
@@ -103,7 +104,9 @@ def listened(
     return np.concatenate(heard)
 
 
-STATELESS: list[tuple[Codec, int]] = [("pcmu", 8000), ("pcma", 8000), ("l16", 16000), ("l16", 48000)]
+STATELESS: list[tuple[Codec, int]] = [
+    ("pcmu", 8000), ("pcma", 8000), ("l16", 16000), ("l16", 48000)
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("codec", "rate_hz"), STATELESS)
