@@ -15,7 +15,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-UNITS = ("base/vc_base", "dsp/vc_pitch", "dsp/vc_lpc", "dsp/vc_stretch", "net/vc_conceal")
+UNITS = (
+    "base/vc_base", "dsp/vc_pitch", "dsp/vc_lpc", "dsp/vc_stretch", "dsp/vc_extrapolate",
+    "net/vc_conceal",
+)  # fmt: skip
 
 
 def main() -> int:

@@ -20,17 +20,23 @@ RATE_HZ = 8000
 PIECE_S = 8  # PESQ's recommended length
 
 
+def pieces_of(whole: npt.NDArray[np.floating]) -> list[Samples]:
+    """As many pieces of 8 s as there are in speech at 8 kHz, each at -26 dBFS."""
+    pieces = []
+    for number in range(len(whole) // (PIECE_S * RATE_HZ)):
+        start = number * PIECE_S * RATE_HZ
+        piece = whole[start : start + PIECE_S * RATE_HZ].astype(np.float64)
+        piece *= 10 ** (-26 / 20) / np.sqrt(np.mean(piece**2))
+        pieces.append(np.clip(np.rint(piece * 32768), -32768, 32767).astype(np.int16))
+    return pieces
+
+
 def speech_pieces() -> list[tuple[str, Samples]]:
-    """Twelve pieces of 8 s of four recordings, each at -26 dBFS."""
+    """Fifteen pieces of four recordings."""
     pieces = []
     for name in (*REAL, "synthetic"):
         whole = synthetic_speech(RATE_HZ) if name == "synthetic" else speech(name, RATE_HZ)
-        for number in range(len(whole) // (PIECE_S * RATE_HZ)):
-            start = number * PIECE_S * RATE_HZ
-            piece = whole[start : start + PIECE_S * RATE_HZ].astype(np.float64)
-            piece *= 10 ** (-26 / 20) / np.sqrt(np.mean(piece**2))
-            scaled = np.clip(np.rint(piece * 32768), -32768, 32767).astype(np.int16)
-            pieces.append((f"{name} {number}", scaled))
+        pieces += [(f"{name} {n}", piece) for n, piece in enumerate(pieces_of(whole))]
     return pieces
 
 
@@ -60,21 +66,24 @@ def silenced(sent: Samples, lost: Lost) -> Samples:
     return np.where(np.repeat(lost, FRAME), 0, decoded(sent)).astype(np.int16)
 
 
-def concealed(sent: Samples, lost: Lost) -> Samples:
-    """Through the jitter buffer of voicecore, whose output is as long as the input."""
+def concealed(sent: Samples, lost: Lost, parts: int = 1) -> Samples:
+    """Through the jitter buffer of voicecore, whose output is as long as the input.
+
+    A gap is concealed when the first packet after it is there. parts: into how many packets each of
+    20 ms is cut: with 2 that is too little to conceal from both sides.
+    """
     codes = G711("ulaw").encode(sent)
-    buffer = JitterBuffer(RATE_HZ, mode="listen")
-    parts = []
-    for n in np.flatnonzero(~lost):
-        payload = codes[FRAME * n : FRAME * (n + 1)]
-        packet = RtpPacket(payload, sequence=int(n), timestamp=int(n) * FRAME, ssrc=1)
-        now_ns = int(n) * 20_000_000
+    buffer = JitterBuffer(RATE_HZ, mode="listen", loss_wait_ms=0)
+    size, heard = FRAME // parts, []
+    for n in np.flatnonzero(~np.repeat(lost, parts)):
+        payload = codes[size * n : size * (n + 1)]
+        packet = RtpPacket(payload, sequence=int(n), timestamp=int(n) * size, ssrc=1)
+        now_ns = int(n) * 20_000_000 // parts
         assert buffer.put(bytes(packet), now_ns) == "ok"
-        for later_ns in (now_ns, now_ns + 60_000_000):  # the wait for what is lost
-            while True:
-                samples, info = buffer.read(later_ns)
-                if info is None:
-                    break
-                parts.append(samples)
-    whole = np.concatenate(parts)
+        while True:
+            samples, info = buffer.read(now_ns)
+            if info is None:
+                break
+            heard.append(samples)
+    whole = np.concatenate(heard)
     return np.append(whole, np.zeros(FRAME * len(lost) - len(whole), np.int16))

@@ -9,7 +9,7 @@
 #include "dsp/vc_stretch.h"
 #include "net/vc_conceal.h"
 
-enum { ROUNDS = 1001, MOST = 48000 };
+enum { ROUNDS = 1001, MOST = 48000, WHAT = 5 };
 
 static double now_us(void)
 {
@@ -31,11 +31,12 @@ static double median(double *took)
 }
 
 static int16_t in[MOST], out[2 * MOST];
-static double took[4][ROUNDS];
+static double took[WHAT][ROUNDS];
 
 static int run(int rate)
 {
-    static const char *names[4] = {"accelerate", "expand", "concealed frame", "frame after it"};
+    static const char *names[WHAT] = {"accelerate", "expand", "concealed frame", "frame after it",
+                                      "from both sides"};
     size_t frame = (size_t)rate / 50;
     for (int i = 0; i < rate; i++) { /* a buzz of 123 Hz and some noise */
         double value = 0.0;
@@ -70,8 +71,15 @@ static int run(int rate)
         start = now_us();
         vc_conceal_decoded(conceal, out + 2 * frame, frame);
         took[3][round] = now_us() - start;
+        vc_conceal_reset(conceal);
+        memcpy(out, in + at, 2 * frame * sizeof *in);
+        vc_conceal_decoded(conceal, out, 2 * frame);
+        start = now_us();
+        vc_conceal_between(conceal, frame, in + at + 3 * frame, frame);
+        vc_conceal_fill(conceal, out, frame);
+        took[4][round] = now_us() - start;
     }
-    for (int i = 0; i < 4; i++) printf("%s,%d,%.2f\n", names[i], rate, median(took[i]));
+    for (int i = 0; i < WHAT; i++) printf("%s,%d,%.2f\n", names[i], rate, median(took[i]));
     vc_stretch_destroy(stretch);
     vc_conceal_destroy(conceal);
     return 0;

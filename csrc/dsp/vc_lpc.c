@@ -43,12 +43,12 @@ void vc_lpc_analyze(const float *windowed, size_t n, vc_lpc *lpc)
     for (int k = 0; k < VC_LPC_ORDER; k++, widen *= WIDEN) lpc->a[k] *= widen;
 }
 
-void vc_lpc_residual(const vc_lpc *lpc, const int16_t *x, size_t n, float *residual)
+void vc_lpc_residual(const vc_lpc *lpc, const float *x, size_t n, float *residual)
 {
-    for (size_t i = 0; i < n; i++) residual[i] = (float)x[i];
+    memcpy(residual, x, n * sizeof *x);
     for (size_t k = 0; k < VC_LPC_ORDER; k++) {
-        const int16_t *before = x - 1 - k;
-        for (size_t i = 0; i < n; i++) residual[i] -= lpc->a[k] * (float)before[i];
+        const float *before = x - 1 - k;
+        for (size_t i = 0; i < n; i++) residual[i] -= lpc->a[k] * before[i];
     }
 }
 

@@ -16,7 +16,7 @@ typedef struct vc_lpc {
 VC_RT void vc_lpc_analyze(const float *windowed, size_t n, vc_lpc *lpc);
 
 /* The residual of x[0..n); reads from x[-VC_LPC_ORDER] on. */
-VC_RT void vc_lpc_residual(const vc_lpc *lpc, const int16_t *x, size_t n, float *residual);
+VC_RT void vc_lpc_residual(const vc_lpc *lpc, const float *x, size_t n, float *residual);
 
 /* Turns the residual in y[0..n) into signal; y[-VC_LPC_ORDER..-1] is the signal before it. */
 VC_RT void vc_lpc_synthesize(const vc_lpc *lpc, float *y, size_t n);

@@ -16,11 +16,10 @@
 
 struct vc_pitch {
     int min_lag, max_lag, max_window;
-    int stride;      /* full rate to coarse */
-    int window;      /* of the last search */
-    int16_t *scaled; /* max_lag + max_window */
+    int stride;         /* full rate to coarse */
+    int before, window; /* of the last search */
+    int16_t *scaled;    /* max_lag + max_window */
     int16_t *coarse;
-    int16_t *taps; /* 2 stride - 1: the triangle */
     vc_allocator allocator;
     int custom_allocator;
 };
@@ -36,12 +35,11 @@ vc_status vc_pitch_create(vc_pitch **out, int rate_hz, const vc_allocator *alloc
     *out = NULL;
     if (rate_hz < 8000 || rate_hz > 48000 || rate_hz % 50 != 0) return VC_E_RATE;
     int max_lag = rate_hz * MAX_LAG_MS / 1000, max_window = rate_hz * MAX_WINDOW_MS / 1000;
-    int stride = rate_hz / COARSE_HZ, taps = 2 * stride - 1;
+    int stride = rate_hz / COARSE_HZ;
     size_t total = (size_t)(max_lag + max_window);
     size_t head = round_up(sizeof(vc_pitch)), scaled = round_up(total * sizeof(int16_t));
     size_t coarse = round_up(total / (size_t)stride * sizeof(int16_t));
-    vc_pitch *pitch =
-        vc_allocate(allocator, head + scaled + coarse + round_up((size_t)taps * sizeof(int16_t)));
+    vc_pitch *pitch = vc_allocate(allocator, head + scaled + coarse);
     if (!pitch) return VC_E_MEMORY;
     unsigned char *memory = (unsigned char *)pitch + head;
     pitch->min_lag = rate_hz / MIN_LAG_HZ;
@@ -50,9 +48,6 @@ vc_status vc_pitch_create(vc_pitch **out, int rate_hz, const vc_allocator *alloc
     pitch->stride = stride;
     pitch->scaled = (int16_t *)memory;
     pitch->coarse = (int16_t *)(memory + scaled);
-    pitch->taps = (int16_t *)(memory + scaled + coarse);
-    for (int i = 0; i < taps; i++)
-        pitch->taps[i] = (int16_t)(i < stride ? i + 1 : 2 * stride - 1 - i);
     if (allocator) {
         pitch->allocator = *allocator;
         pitch->custom_allocator = 1;
@@ -120,21 +115,44 @@ static void scale(const int16_t *x, int n, int16_t *scaled)
     for (int i = 0; i < n; i++) scaled[i] = (int16_t)((x[i] - mean) >> shift);
 }
 
+/* n samples to the coarse rate; returns how many they are then. The triangle rises over one block
+ * of `stride` samples and falls over the next, so each block is summed once. */
+static int lower(vc_pitch *pitch, const int16_t *x, int n)
+{
+    int stride = pitch->stride, blocks = (n + 1) / stride;
+    float unit = 1.0f / (float)(stride * stride);
+    int32_t rise = 0;
+    for (int i = 0; i < blocks; i++, x += stride) {
+        /* The last block may lack its last sample, where the triangle is over. */
+        int last = (i + 1) * stride > n, some = stride - last;
+        int32_t sum = 0, rising = 0;
+        for (int j = 0; j < some; j++) {
+            sum += x[j];
+            rising += (j + 1) * x[j];
+        }
+        if (i > 0) pitch->coarse[i - 1] = (int16_t)((float)(rise + stride * sum - rising) * unit);
+        rise = rising;
+    }
+    return blocks - 1;
+}
+
 vc_pitch_match vc_pitch_find(vc_pitch *pitch, const int16_t *x, size_t window)
 {
-    int n = (int)window, max_lag = pitch->max_lag, stride = pitch->stride;
+    return vc_pitch_find_within(pitch, x, window, (size_t)pitch->max_lag);
+}
+
+vc_pitch_match vc_pitch_find_within(vc_pitch *pitch, const int16_t *x, size_t window,
+                                    size_t max_lag_samples)
+{
+    int n = (int)window, max_lag = (int)max_lag_samples, stride = pitch->stride;
     scale(x - max_lag, max_lag + n, pitch->scaled);
 
     /* The coarse samples are placed so that one falls on the start of the window. */
-    int at = max_lag / stride, first = max_lag - at * stride, taps = 2 * stride - 1;
-    int coarse_n = (max_lag + n - first - taps) / stride + 1;
-    float unit = 1.0f / (float)(stride * stride);
-    for (int i = 0; i < coarse_n; i++) {
-        int32_t sum = dot(pitch->scaled + first + i * stride, pitch->taps, taps);
-        pitch->coarse[i] = (int16_t)((float)sum * unit);
-    }
+    int at = max_lag / stride, first = max_lag - at * stride;
+    int coarse_n = lower(pitch, pitch->scaled + first, max_lag + n - first);
     vc_pitch_match coarse = best_of(pitch->coarse + at, coarse_n - at, pitch->min_lag / stride, at);
 
+    pitch->before = max_lag;
     pitch->window = n;
     return vc_pitch_find_near(pitch, (coarse.lag_samples - 1) * stride,
                               (coarse.lag_samples + 1) * stride);
@@ -143,6 +161,6 @@ vc_pitch_match vc_pitch_find(vc_pitch *pitch, const int16_t *x, size_t window)
 vc_pitch_match vc_pitch_find_near(vc_pitch *pitch, int low_samples, int high_samples)
 {
     int low = low_samples < pitch->min_lag ? pitch->min_lag : low_samples;
-    int high = high_samples > pitch->max_lag ? pitch->max_lag : high_samples;
-    return best_of(pitch->scaled + pitch->max_lag, pitch->window, low < high ? low : high, high);
+    int high = high_samples > pitch->before ? pitch->before : high_samples;
+    return best_of(pitch->scaled + pitch->before, pitch->window, low < high ? low : high, high);
 }

@@ -28,7 +28,12 @@ size_t vc_pitch_max_window_samples(const vc_pitch *pitch);
  * 5 ms <= window <= max_window. Offset (DC) and level do not count. */
 VC_RT vc_pitch_match vc_pitch_find(vc_pitch *pitch, const int16_t *x, size_t window);
 
-/* The best lag from low to high (within 2.5 to 15 ms) for what the last vc_pitch_find looked at. */
+/* The same with lags up to max_lag_samples (5 to 15 ms), and reads from there on. */
+VC_RT vc_pitch_match vc_pitch_find_within(vc_pitch *pitch, const int16_t *x, size_t window,
+                                          size_t max_lag_samples);
+
+/* The best lag from low to high (within 2.5 ms to the longest lag) for what the last vc_pitch_find
+ * looked at. */
 VC_RT vc_pitch_match vc_pitch_find_near(vc_pitch *pitch, int low_samples, int high_samples);
 
 #endif

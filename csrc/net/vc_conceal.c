@@ -2,44 +2,40 @@
  * Merge) and of ITU-T G.711 Appendix I; this is simpler than the first and, unlike the second, has
  * no delay.
  *
- * A gap is made in the domain of the residual: the residual's last pitch period is repeated and run
- * through the prediction filter, whose memory holds the last real samples. That joins smoothly by
- * itself at the start and from period to period. Short periods are repeated in groups of at least
- * 6 ms, whose common length is searched again: an error of the lag adds up less.
- * Where the pitch is weak, noise of the residual's level takes over. Levels that rose or fell from
- * one period to the next go on doing so for 20 ms. All gains are linear within blocks of 5 ms,
- * which are counted from the start of the gap. The constants were tuned on PESQ
- * (docs/units/conceal.md). */
+ * A gap is a voice continued by vc_extrapolate under a level that is linear within blocks of 5 ms,
+ * counted from the start of the gap; levels that rose or fell from one pitch period to the next go
+ * on doing so for 20 ms.
+ * With the audio after the gap known, its time-reversed copy is continued in the same way, and the
+ * whole gap is a linear cross-fade of the two. Where the two are half and half they are compared
+ * within 0.5 ms; half of the way to the best match is added to the time axis of each, growing from
+ * its own end: a lag that is a fraction of a sample off, or a pitch that moves, is made up for. A
+ * fade that keeps the power of unlike sides, shorter fades and longer ways scored lower.
+ * The constants were tuned on PESQ (docs/units/conceal.md). */
 #include "net/vc_conceal.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "dsp/vc_lpc.h"
-#include "dsp/vc_pitch.h"
+#include "dsp/vc_extrapolate.h"
 
-#define HISTORY_MS  36
-#define ANALYSIS_MS 20
-#define PITCH_MS    12 /* the window that is compared */
-#define LEAST_MS    6  /* of a group of periods */
-#define LEAD_MS     1
-#define BLOCK_MS    5
-#define JOIN_MS     3
-#define SILENCE_MS  5
+#define HISTORY_MS 36
+#define MAX_LAG_MS 15
+#define BLOCK_MS   5
+#define JOIN_MS    3
+#define SILENCE_MS 5
+#define BETWEEN_MS 80 /* the longest gap that is made from both sides at once */
+#define NEXT_MS    20 /* of what follows it, used */
 
-/* Correlations at which the excitation is all noise, and all pitch. */
-#define UNVOICED 0.2f
-#define VOICED   0.5f
-#define NOISE    0.8f /* against the residual's level: noise is heard as louder */
+#define MATCH_MS    8    /* compared in the middle of a gap */
+#define TURNS_PER_S 2000 /* 0.5 ms: the longest way from side to side */
+#define TURN_STEPS  4
 
 /* Level over time: full for 5 ms, 0.8 at 20 ms, nothing at 90 ms. */
 #define FULL_BLOCKS   1
 #define SLOW_BLOCKS   4
 #define FADE_BLOCKS   18
 #define LEVEL_AT_SLOW 0.8f
-#define LEAST_TREND   0.7f /* from period to period */
-#define MOST_TREND    1.2f
 
 /* Background: at most -40 dBFS, unpredictable (so no tone and no vowel), and the lowest level of
  * late; that level is let rise by 3 dB a second. */
@@ -50,7 +46,7 @@
 
 #define ALIGNED 0.5f
 
-enum mode { REAL, MADE, SILENT };
+enum mode { REAL, MADE, BRIDGED /* made up to where real audio begins */, SILENT };
 
 /* Everything that reset returns to its start. */
 typedef struct gap_state {
@@ -61,15 +57,11 @@ typedef struct gap_state {
     float last;      /* which starts here */
     size_t real_run; /* real samples since the last gap or look at the background */
 
-    vc_lpc voice;
-    float pitch_gain, noise_gain; /* of the two excitations */
-    float trend;                  /* of the level, per block */
-    float biggest_step;           /* of the last period */
-    size_t group, phase; /* samples of excitation that are repeated, and the next of them */
-    int blocks;          /* since the gap began; stops at FADE_BLOCKS */
-    size_t block_left;   /* samples of the block that were not given out */
-    float level;         /* at the end of the block */
+    int blocks;        /* since the gap began; stops at FADE_BLOCKS */
+    size_t block_left; /* samples of the block that were not given out */
+    float level;       /* at the end of the block */
     uint32_t seed;
+    size_t between, between_left; /* samples made from both sides; not given out of them */
 
     vc_lpc background;
     float background_rms, background_mean_square; /* of its residual, of itself */
@@ -77,19 +69,18 @@ typedef struct gap_state {
 } gap_state;
 
 struct vc_conceal {
-    size_t max_lag, history_samples, analysis, window, least, lead, block, background;
+    size_t max_lag, history_samples, block, background, most_between, most_next, match, turn;
     int join, ramp;
-    vc_pitch *pitch;
-    int16_t *history;  /* a ring; the oldest sample at `at` */
-    int16_t *line;     /* history in order */
-    float *shape;      /* analysis: the window function */
-    float *windowed;   /* analysis */
-    float *excitation; /* max_lag + lead */
-    /* VC_LPC_ORDER + block each: memory of the filter and the block */
-    float *voice, *hiss;
-    float *out;   /* block */
-    float *spare; /* a copy of the three */
+    vc_extrapolate *voice, *back; /* forwards; backwards from what follows */
+    int16_t *history;             /* a ring; the oldest sample at `at` */
+    int16_t *line;                /* history in order */
+    float *row;                   /* VC_LPC_ORDER + block: work space */
+    float *hiss;                  /* VC_LPC_ORDER + block: memory of the filter and the block */
+    float *out;                   /* block */
+    float *spare;                 /* a copy of the two */
     size_t block_floats;
+    float *forward; /* most_between + turn + 2: one side */
+    float *between; /* VC_LPC_ORDER + most_between + turn + 2: the other side, then both */
     vc_allocator allocator;
     int custom_allocator;
     gap_state s;
@@ -104,46 +95,47 @@ vc_status vc_conceal_create(vc_conceal **out, int rate_hz, const vc_allocator *a
 {
     if (!out) return VC_E_NULL;
     *out = NULL;
-    vc_pitch *pitch;
-    vc_status status = vc_pitch_create(&pitch, rate_hz, allocator);
+    vc_extrapolate *voice, *back;
+    vc_status status = vc_extrapolate_create(&voice, rate_hz, allocator);
     if (status != VC_OK) return status;
-    size_t rate = (size_t)rate_hz, max_lag = vc_pitch_max_lag_samples(pitch);
-    size_t analysis = rate * ANALYSIS_MS / 1000, block = rate * BLOCK_MS / 1000;
+    status = vc_extrapolate_create(&back, rate_hz, allocator);
+    if (status != VC_OK) {
+        vc_extrapolate_destroy(voice);
+        return status;
+    }
+    size_t rate = (size_t)rate_hz, block = rate * BLOCK_MS / 1000;
     size_t samples = rate * HISTORY_MS / 1000, row = VC_LPC_ORDER + block;
+    size_t between = rate * BETWEEN_MS / 1000, turn = rate / TURNS_PER_S;
     size_t head = round_up(sizeof(vc_conceal)), line = round_up(samples * sizeof(int16_t));
-    size_t lead = rate * LEAD_MS / 1000, floats = 2 * analysis + max_lag + lead + 6 * row;
+    size_t floats = 5 * row + 2 * (between + turn + 2) + VC_LPC_ORDER;
     vc_conceal *conceal = vc_allocate(allocator, head + 2 * line + floats * sizeof(float));
     if (!conceal) {
-        vc_pitch_destroy(pitch);
+        vc_extrapolate_destroy(voice);
+        vc_extrapolate_destroy(back);
         return VC_E_MEMORY;
     }
     unsigned char *memory = (unsigned char *)conceal + head;
-    conceal->max_lag = max_lag;
+    conceal->max_lag = rate * MAX_LAG_MS / 1000;
     conceal->history_samples = samples;
-    conceal->analysis = analysis;
-    conceal->window = rate * PITCH_MS / 1000;
-    conceal->least = rate * LEAST_MS / 1000;
-    conceal->lead = lead;
     conceal->block = block;
     conceal->background = rate * BACKGROUND_MS / 1000;
+    conceal->most_between = between;
+    conceal->most_next = rate * NEXT_MS / 1000;
+    conceal->match = rate * MATCH_MS / 1000;
+    conceal->turn = turn;
     conceal->join = rate_hz * JOIN_MS / 1000;
     conceal->ramp = rate_hz * SILENCE_MS / 1000;
-    conceal->pitch = pitch;
+    conceal->voice = voice;
+    conceal->back = back;
     conceal->history = (int16_t *)memory;
     conceal->line = (int16_t *)(memory + line);
-    conceal->shape = (float *)(memory + 2 * line);
-    conceal->windowed = conceal->shape + analysis;
-    conceal->excitation = conceal->windowed + analysis;
-    conceal->voice = conceal->excitation + max_lag + lead;
-    conceal->hiss = conceal->voice + row;
+    conceal->row = (float *)(memory + 2 * line);
+    conceal->hiss = conceal->row + row;
     conceal->out = conceal->hiss + row;
     conceal->spare = conceal->out + row;
-    conceal->block_floats = 3 * row;
-    /* The newest samples count most: a slow rise and a fast fall. */
-    size_t fall = analysis / 4, rise = analysis - fall;
-    for (size_t i = 0; i < analysis; i++)
-        conceal->shape[i] = i < rise ? sinf(1.57079633f * ((float)i + 0.5f) / (float)rise)
-                                     : cosf(1.57079633f * ((float)(i - rise) + 0.5f) / (float)fall);
+    conceal->block_floats = 2 * row;
+    conceal->forward = conceal->spare + 2 * row;
+    conceal->between = conceal->forward + between + turn + 2;
     if (allocator) {
         conceal->allocator = *allocator;
         conceal->custom_allocator = 1;
@@ -156,13 +148,16 @@ vc_status vc_conceal_create(vc_conceal **out, int rate_hz, const vc_allocator *a
 void vc_conceal_destroy(vc_conceal *conceal)
 {
     if (!conceal) return;
-    vc_pitch_destroy(conceal->pitch);
+    vc_extrapolate_destroy(conceal->voice);
+    vc_extrapolate_destroy(conceal->back);
     vc_allocator allocator = conceal->allocator;
     vc_release(conceal->custom_allocator ? &allocator : NULL, conceal);
 }
 
 void vc_conceal_reset(vc_conceal *conceal)
 {
+    vc_extrapolate_reset(conceal->voice);
+    vc_extrapolate_reset(conceal->back);
     memset(conceal->history, 0, conceal->history_samples * sizeof(int16_t));
     conceal->s = (gap_state){.mode = REAL, .seed = 1, .lowest = MAX_BACKGROUND};
 }
@@ -202,14 +197,6 @@ static float energy(const int16_t *x, size_t n)
     return (float)sum;
 }
 
-static void analyze(vc_conceal *conceal, const int16_t *end, vc_lpc *lpc)
-{
-    const int16_t *x = end - conceal->analysis;
-    for (size_t i = 0; i < conceal->analysis; i++)
-        conceal->windowed[i] = conceal->shape[i] * (float)x[i];
-    vc_lpc_analyze(conceal->windowed, conceal->analysis, lpc);
-}
-
 /* -- background ------------------------------------------------------------------------------- */
 
 /* Looks at the last 20 ms of real audio. */
@@ -224,7 +211,7 @@ static void learn(vc_conceal *conceal)
         return;
     }
     vc_lpc lpc;
-    analyze(conceal, end, &lpc);
+    vc_extrapolate_analyze(conceal->voice, end, n, &lpc);
     if (lpc.gain > MAX_PREDICTION_GAIN) return;
     s->lowest = mean_square > 1.0f ? mean_square : 1.0f;
     s->background = lpc;
@@ -242,45 +229,9 @@ float vc_conceal_background(const vc_conceal *conceal)
 static void begin(vc_conceal *conceal)
 {
     gap_state *s = &conceal->s;
-    const int16_t *end = line_up(conceal);
-    vc_pitch_match match = vc_pitch_find(conceal->pitch, end - conceal->window, conceal->window);
-    size_t lag = (size_t)match.lag_samples, many = (conceal->least + lag - 1) / lag;
-    s->group = lag;
-    if (many > 1) {
-        int group = (int)(many * lag), reach = (int)many;
-        vc_pitch_match again = vc_pitch_find_near(conceal->pitch, group - reach, group + reach);
-        s->group = (size_t)again.lag_samples;
-    }
-    analyze(conceal, end, &s->voice);
-    /* The end of the group leads over to its start, so that no pulse is cut or doubled there. */
-    size_t lead = conceal->lead;
-    vc_lpc_residual(&s->voice, end - s->group - lead, s->group + lead, conceal->excitation);
-    float *ends = conceal->excitation + s->group;
-    for (size_t i = 0; i < lead; i++)
-        ends[i] += (conceal->excitation[i] - ends[i]) * (float)(i + 1) / (float)(lead + 1);
-    memmove(conceal->excitation, conceal->excitation + lead, s->group * sizeof(float));
-    float voiced = (match.correlation - UNVOICED) / (VOICED - UNVOICED);
-    voiced = voiced < 0.0f ? 0.0f : voiced > 1.0f ? 1.0f : voiced;
-    float mean_square =
-        vc_lpc_dot(conceal->excitation, conceal->excitation, s->group) / (float)s->group;
-    s->noise_gain = NOISE * sqrtf(mean_square * (1.0f - voiced * voiced));
-    s->pitch_gain = voiced * (0.5f + 0.5f * match.correlation);
-    size_t period = s->group;
-    float trend =
-        sqrtf((energy(end - period, period) + 1.0f) / (energy(end - 2 * period, period) + 1.0f));
-    trend = trend < LEAST_TREND ? LEAST_TREND : trend > MOST_TREND ? MOST_TREND : trend;
-    s->trend = powf(trend, (float)conceal->block / (float)period);
-    int biggest = 1;
-    for (const int16_t *x = end - period; x < end; x++) {
-        int step = abs(x[0] - x[-1]);
-        biggest = step > biggest ? step : biggest;
-    }
-    s->biggest_step = (float)biggest;
-    for (size_t i = 0; i < VC_LPC_ORDER; i++) {
-        conceal->voice[conceal->block + i] = (float)end[(ptrdiff_t)i - VC_LPC_ORDER];
-        conceal->hiss[conceal->block + i] = 0.0f;
-    }
-    s->phase = s->block_left = 0;
+    vc_extrapolate_begin(conceal->voice, line_up(conceal), conceal->history_samples);
+    memset(conceal->hiss + conceal->block, 0, VC_LPC_ORDER * sizeof(float));
+    s->block_left = s->between_left = 0;
     s->blocks = 0;
     s->level = 1.0f;
     s->join_left = 0;
@@ -293,17 +244,6 @@ static float noise(uint32_t *seed)
 {
     *seed = *seed * 1664525u + 1013904223u;
     return (float)(int32_t)*seed * (1.7320508f / 2147483648.0f);
-}
-
-/* The first made-up sample steps no further than real audio did: what is more decays over a block.
- */
-static void soften(float *voice, size_t n, float biggest_step)
-{
-    float step = voice[0] - voice[-1], over = 0.0f;
-    if (step > biggest_step) over = step - biggest_step;
-    if (step < -biggest_step) over = step + biggest_step;
-    if (over == 0.0f) return;
-    for (size_t i = 0; i < n; i++) voice[i] -= over * (1.0f - (float)i / (float)n);
 }
 
 static float level_after(int blocks, float trend)
@@ -326,17 +266,9 @@ static void next_block(vc_conceal *conceal)
     float from = s->level, to = from;
     memset(out, 0, n * sizeof(float));
     if (s->blocks < FADE_BLOCKS) {
-        float *voice = conceal->voice + VC_LPC_ORDER;
-        memcpy(conceal->voice, conceal->voice + n, VC_LPC_ORDER * sizeof(float));
-        for (size_t i = 0; i < n; i++) {
-            voice[i] = s->pitch_gain * conceal->excitation[s->phase];
-            if (++s->phase == s->group) s->phase = 0;
-        }
-        if (s->noise_gain > 0.0f)
-            for (size_t i = 0; i < n; i++) voice[i] += s->noise_gain * noise(&s->seed);
-        vc_lpc_synthesize(&s->voice, voice, n);
-        if (s->blocks == 0) soften(voice, n, s->biggest_step);
-        to = level_after(++s->blocks, s->trend);
+        float *voice = conceal->row + VC_LPC_ORDER;
+        vc_extrapolate_next(conceal->voice, voice, n);
+        to = level_after(++s->blocks, vc_extrapolate_trend(conceal->voice));
         float step = (to - from) / (float)n;
         for (size_t i = 0; i < n; i++) out[i] = (from + step * (float)i) * voice[i];
     }
@@ -354,16 +286,125 @@ static void next_block(vc_conceal *conceal)
 
 static float next_made(vc_conceal *conceal)
 {
-    if (conceal->s.block_left == 0) next_block(conceal);
-    return conceal->out[conceal->block - conceal->s.block_left--];
+    gap_state *s = &conceal->s;
+    if (s->block_left == 0) next_block(conceal);
+    return conceal->out[conceal->block - s->block_left--];
 }
 
 void vc_conceal_fill(vc_conceal *conceal, int16_t *samples, size_t n)
 {
     if (n == 0) return;
-    if (conceal->s.mode != MADE) begin(conceal);
+    gap_state *s = &conceal->s;
+    size_t known = s->between_left < n ? s->between_left : n;
+    const float *between = conceal->between + s->between - s->between_left;
+    for (size_t i = 0; i < known; i++) samples[i] = to_s16(between[i]);
+    remember(conceal, samples, known);
+    s->between_left -= known;
+    if (known > 0 && s->between_left == 0) s->mode = BRIDGED;
+    if (known == n) return;
+    samples += known;
+    n -= known;
+    if (s->mode != MADE) begin(conceal);
     for (size_t i = 0; i < n; i++) samples[i] = to_s16(next_made(conceal));
     remember(conceal, samples, n);
+}
+
+/* -- gaps with both sides known --------------------------------------------------------------- */
+
+/* n samples that lead up to `next`, the last first. */
+static void make_backward(vc_conceal *conceal, float *y, size_t n, const int16_t *next,
+                          size_t n_next)
+{
+    for (size_t i = 0; i < n_next; i++) conceal->line[n_next - 1 - i] = next[i];
+    vc_extrapolate_begin(conceal->back, conceal->line + n_next, n_next);
+    vc_extrapolate_next(conceal->back, y, n);
+    float trend = vc_extrapolate_trend(conceal->back), from = 1.0f;
+    int blocks = 0;
+    for (size_t at = 0; at < n; at += conceal->block) {
+        size_t part = n - at < conceal->block ? n - at : conceal->block;
+        float to = level_after(++blocks, trend), step = (to - from) / (float)conceal->block;
+        for (size_t i = 0; i < part; i++) y[at + i] *= from + step * (float)i;
+        from = to;
+    }
+}
+
+/* The way from `forward` to `backward`, -turn..turn, at which they are most alike around the middle
+ * of a gap of n samples. */
+static int best_turn(const vc_conceal *conceal, const float *forward, const float *backward,
+                     size_t n)
+{
+    int turn = (int)conceal->turn, step = turn / TURN_STEPS, found = 0;
+    size_t match = conceal->match < n / 2 ? conceal->match : n / 2, start = (n - match) / 2;
+    float best = 0.0f;
+    for (int k = 0; k <= 2 * TURN_STEPS; k++) { /* the shortest ways first */
+        int way = (k & 1 ? (k + 1) / 2 : -k / 2) * step, one = way / 2;
+        const float *a = forward + (ptrdiff_t)start + one;
+        const float *b = backward + (ptrdiff_t)start + one - way;
+        float product = vc_lpc_dot(a, b, match); /* over so short a way the energies stay */
+        if (product > best) {
+            best = product;
+            found = way;
+        }
+    }
+    return found;
+}
+
+static float at_place(const float *x, float place)
+{
+    int whole = (int)place;
+    return x[whole] + (place - (float)whole) * (x[whole + 1] - x[whole]);
+}
+
+/* The n samples between what came last and `next`. */
+static void make_between(vc_conceal *conceal, size_t n, const int16_t *next, size_t n_next)
+{
+    gap_state *s = &conceal->s;
+    size_t turn = conceal->turn, all = n + turn + 1;
+    float *forward = conceal->forward, *both = conceal->between + VC_LPC_ORDER;
+    for (size_t i = 0; i < all;) {
+        if (s->block_left == 0) next_block(conceal);
+        size_t some = s->block_left < all - i ? s->block_left : all - i;
+        memcpy(forward + i, conceal->out + conceal->block - s->block_left, some * sizeof(float));
+        s->block_left -= some;
+        i += some;
+    }
+    make_backward(conceal, both, all, next, n_next);
+    for (size_t i = 0, j = all - 1; i < j; i++, j--) {
+        float swap = both[i];
+        both[i] = both[j];
+        both[j] = swap;
+    }
+    both[all] = (float)next[0];
+    const float *backward = both + turn + 1;
+    float way = (float)best_turn(conceal, forward, backward, n);
+    float step = 1.0f / (float)(n - 1);
+    for (size_t i = 0; i < n; i++) {
+        float weight = step * (float)i, place = (float)i;
+        float ahead = at_place(forward, fmaxf(place + way * weight, 0.0f));
+        float before = at_place(both, place + (float)(turn + 1) - way * (1.0f - weight));
+        /* Over the other side, whose next samples come after this place. */
+        conceal->between[i] = ahead + weight * (before - ahead);
+    }
+    s->between = s->between_left = n;
+}
+
+int vc_conceal_wants_next(const vc_conceal *conceal, size_t gap)
+{
+    return conceal->s.between_left == 0 && gap >= conceal->block && gap <= conceal->most_between;
+}
+
+size_t vc_conceal_next_samples(const vc_conceal *conceal)
+{
+    return conceal->most_next;
+}
+
+void vc_conceal_between(vc_conceal *conceal, size_t gap, const int16_t *next, size_t n_next)
+{
+    if (!vc_conceal_wants_next(conceal, gap)) return;
+    if (n_next > conceal->most_next) n_next = conceal->most_next;
+    if (n_next < vc_extrapolate_least_samples(conceal->back)) return;
+    if (conceal->s.mode != MADE) begin(conceal);
+    make_between(conceal, gap, next, n_next);
 }
 
 void vc_conceal_cut(vc_conceal *conceal)
@@ -375,6 +416,7 @@ void vc_conceal_decoded(vc_conceal *conceal, int16_t *samples, size_t n)
 {
     if (n == 0) return;
     gap_state *s = &conceal->s;
+    if (s->between_left > 0) begin(conceal); /* came too early: join it to what was given out */
     if (s->mode == MADE) s->join_left = conceal->join;
     s->mode = REAL;
     for (size_t i = 0; i < n && s->join_left > 0; i++, s->join_left--) {
@@ -400,6 +442,7 @@ void vc_conceal_silence(vc_conceal *conceal, int16_t *samples, size_t n)
     if (n == 0) return;
     gap_state *s = &conceal->s;
     if (s->mode != SILENT) {
+        s->between_left = 0;
         size_t size = conceal->history_samples;
         s->last = (float)conceal->history[(s->at + size - 1) % size];
         s->ramp_left = conceal->ramp;
@@ -424,14 +467,16 @@ size_t vc_conceal_align_samples(const vc_conceal *conceal)
 size_t vc_conceal_align(vc_conceal *conceal, const int16_t *next)
 {
     gap_state *s = &conceal->s;
-    if (s->mode != MADE || s->blocks >= FADE_BLOCKS) return 0;
+    if (s->mode != MADE || s->between_left > 0 || s->blocks >= FADE_BLOCKS) return 0;
     const size_t n = conceal->block, most = conceal->max_lag;
     /* Looks ahead and returns to where it was. */
     gap_state now = *s;
-    memcpy(conceal->spare, conceal->voice, conceal->block_floats * sizeof(float));
+    vc_extrapolate_place place = vc_extrapolate_tell(conceal->voice);
+    memcpy(conceal->spare, conceal->hiss, conceal->block_floats * sizeof(float));
     for (size_t i = 0; i < most + n; i++) conceal->line[i] = to_s16(next_made(conceal));
     *s = now;
-    memcpy(conceal->voice, conceal->spare, conceal->block_floats * sizeof(float));
+    vc_extrapolate_seek(conceal->voice, &place);
+    memcpy(conceal->hiss, conceal->spare, conceal->block_floats * sizeof(float));
 
     float best = 0.0f, own = sqrtf(energy(next, n));
     size_t found = 0;

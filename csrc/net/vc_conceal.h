@@ -3,7 +3,8 @@
  * A gap continues the voice: the last pitch period where there is one, noise of the voice's
  * spectrum where there is none, fading over 90 ms into the line's background noise, which is
  * learned from the pauses of real audio (nothing learned: silence). Real audio after it is faded in
- * over 2 ms against the continued made-up audio. Audio that had no gap before it passes unchanged.
+ * over 3 ms against the continued made-up audio, unless it was known when the gap was made
+ * (vc_conceal_between). Audio that had no gap before it passes unchanged.
  * No delay. What comes out does not depend on how the calls slice the samples.
  * Every sample that is given out must pass through here once, in order.
  *
@@ -27,6 +28,16 @@ VC_RT void vc_conceal_decoded(vc_conceal *conceal, int16_t *samples, size_t n);
 
 /* The next n made-up samples. */
 VC_RT void vc_conceal_fill(vc_conceal *conceal, int16_t *samples, size_t n);
+
+/* For callers that know the real audio after a gap. Of the gap, `gap` samples are left; `next` are
+ * the first n_next real ones after it. What vc_conceal_fill gives out then leads from one side to
+ * the other, and meets `next` without a join. Gaps of 5 to 80 ms and at least 15 ms of `next`, of
+ * which vc_conceal_next_samples (20 ms) are used; otherwise, and for a gap that was given already,
+ * nothing happens. */
+VC_RT void vc_conceal_between(vc_conceal *conceal, size_t gap, const int16_t *next, size_t n_next);
+/* Whether it would be of use now. */
+VC_RT int vc_conceal_wants_next(const vc_conceal *conceal, size_t gap);
+VC_RT size_t vc_conceal_next_samples(const vc_conceal *conceal);
 
 /* Silence: zeros, but for a ramp of 5 ms from the last sample. */
 VC_RT void vc_conceal_silence(vc_conceal *conceal, int16_t *samples, size_t n);

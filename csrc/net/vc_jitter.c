@@ -125,7 +125,7 @@ static vc_jitter *create_handle(const vc_jitter_config *config, unsigned codecs)
      * what the drift filter adds to it. */
     if (config->mode == VC_JITTER_PLAY) fifo = 2 * unit + 4 * frame;
     size_t head = (sizeof(vc_jitter) + 63) & ~(size_t)63;
-    size_t samples = (size_t)(fifo > 0 ? 2 * fifo : unit);
+    size_t samples = (size_t)(frame + (fifo > 0 ? 2 * fifo : unit));
     vc_jitter *jitter = vc_allocate(config->allocator, head + samples * sizeof(int16_t));
     if (!jitter) return NULL;
     int16_t *memory = (int16_t *)(void *)((unsigned char *)jitter + head);
@@ -133,6 +133,8 @@ static vc_jitter *create_handle(const vc_jitter_config *config, unsigned codecs)
     jitter->frame = frame;
     jitter->max_samples = (int32_t)((int64_t)config->max_depth_ms * config->rate_hz / 1000);
     jitter->unit_room = unit;
+    jitter->ahead = memory;
+    memory += frame;
     jitter->unit = memory;
     jitter->fifo = memory;
     jitter->work = memory + fifo;

@@ -103,7 +103,8 @@ struct vc_jitter {
     vc_resample *trim;       /* play */
     int16_t *unit;           /* listen: one packet's samples, or 20 ms made up */
     int32_t unit_room;
-    int16_t *fifo; /* play: samples on their way out, fifo_room of them; then work space */
+    int16_t *ahead; /* 20 ms: what follows a gap */
+    int16_t *fifo;  /* play: samples on their way out, fifo_room of them; then work space */
     int16_t *work;
     int32_t fifo_room;
     vc_allocator allocator;

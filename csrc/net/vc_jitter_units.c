@@ -42,14 +42,24 @@ int32_t vc_jitter_unit_samples(const vc_jitter *jitter)
 
 static int32_t make_up_opus(vc_jitter *jitter, int16_t *samples, int32_t n);
 
+/* The first n samples of a part, if its codec has no memory. */
+static int decode_plain(vc_jitter *jitter, const vc_packet_part *part, int16_t *samples, size_t n)
+{
+    const uint8_t *bytes = vc_packet_buffer_bytes(jitter->packets, part);
+    switch (part->codec) {
+    case VC_CODEC_PCMU: jitter->g711->ulaw_decode(bytes, samples, n); return 1;
+    case VC_CODEC_PCMA: jitter->g711->alaw_decode(bytes, samples, n); return 1;
+    case VC_CODEC_L16: vc_l16_decode(bytes, samples, n); return 1;
+    default: return 0;
+    }
+}
+
 static void decode(vc_jitter *jitter, const vc_packet_part *part, int16_t *samples)
 {
     const uint8_t *bytes = vc_packet_buffer_bytes(jitter->packets, part);
     size_t n = part->samples;
+    if (decode_plain(jitter, part, samples, n)) return;
     switch (part->codec) {
-    case VC_CODEC_PCMU: jitter->g711->ulaw_decode(bytes, samples, n); break;
-    case VC_CODEC_PCMA: jitter->g711->alaw_decode(bytes, samples, n); break;
-    case VC_CODEC_L16: vc_l16_decode(bytes, samples, n); break;
     case VC_CODEC_G722: vc_g722_decode(jitter->g722, bytes, part->bytes, samples); break;
     case VC_CODEC_OPUS:
         /* A damaged packet: libopus makes the audio up, and is silent if it cannot. */
@@ -124,10 +134,28 @@ static int32_t make_concealed_opus(vc_jitter *jitter, int16_t *samples, int32_t 
     return make_up_opus(jitter, samples, n);
 }
 
+/* Shows vc_conceal the audio behind the gap, as far as it is there: what made-up audio leads to. */
+static void look_ahead(vc_jitter *jitter)
+{
+    const vc_jitter_state *s = &jitter->s;
+    size_t gap = (size_t)(s->conceal_until - s->position), n = 0;
+    size_t most = vc_conceal_next_samples(jitter->conceal);
+    if (!vc_conceal_wants_next(jitter->conceal, gap)) return;
+    const vc_packet_part *part = vc_packet_buffer_head(jitter->packets);
+    for (; part && n < most; part = vc_packet_buffer_next(jitter->packets, part)) {
+        size_t some = part->samples < most - n ? part->samples : most - n;
+        if (part->position != s->conceal_until + (int64_t)n) break;
+        if (!decode_plain(jitter, part, jitter->ahead + n, some)) break;
+        n += some;
+    }
+    vc_conceal_between(jitter->conceal, gap, jitter->ahead, n);
+}
+
 static int32_t make_concealed(vc_jitter *jitter, int16_t *samples, int32_t left)
 {
     int32_t n = left < jitter->frame ? left : jitter->frame;
     if (jitter->s.codec != VC_CODEC_OPUS) {
+        look_ahead(jitter);
         vc_conceal_fill(jitter->conceal, samples, (size_t)n);
         return n;
     }

@@ -80,6 +80,33 @@ VC_TEST(searches_near_a_lag)
 }
 
 /* Full scale squares of the highest rate: the sums must not overflow (the sanitizer sees it). */
+/* With a nearer limit the period is found if it is within, and what is before is not read. */
+VC_TEST(searches_within_a_limit)
+{
+    const int rates[] = {8000, 16000, 44100, 48000};
+    static int16_t samples[MOST];
+    for (size_t r = 0; r < sizeof rates / sizeof *rates; r++) {
+        int rate = rates[r];
+        vc_pitch *pitch = NULL;
+        VC_NEED(vc_pitch_create(&pitch, rate, NULL) == VC_OK);
+        vc_test_vowel(samples, rate, rate * 35 / 1000, 150.0, 12000.0);
+        for (int limit_ms = 7; limit_ms <= 15; limit_ms++) {
+            size_t limit = (size_t)(rate * limit_ms / 1000), window = (size_t)rate / 125;
+            int16_t *exact = malloc((limit + window) * sizeof *exact);
+            VC_NEED(exact != NULL);
+            memcpy(exact, samples + rate / 100, (limit + window) * sizeof *exact);
+            vc_pitch_match match = vc_pitch_find_within(pitch, exact + limit, window, limit);
+            VC_CHECK(match.lag_samples <= (int)limit);
+            int periods = (match.lag_samples * 150 + rate / 2) / rate;
+            VC_CHECK(periods >= 1 && abs(match.lag_samples - periods * rate / 150) <= 1);
+            match = vc_pitch_find_near(pitch, 0, rate);
+            VC_CHECK(match.lag_samples <= (int)limit);
+            free(exact);
+        }
+        vc_pitch_destroy(pitch);
+    }
+}
+
 VC_TEST(full_scale_fits)
 {
     static int16_t samples[MOST];
@@ -104,5 +131,6 @@ VC_TEST(noise_is_unlike_itself)
 }
 
 VC_MAIN(VC_RUN(rejects_bad_arguments) VC_RUN(finds_the_period_of_a_vowel)
-            VC_RUN(searches_near_a_lag) VC_RUN(silence_and_offset_have_no_pitch)
-                VC_RUN(full_scale_fits) VC_RUN(noise_is_unlike_itself))
+            VC_RUN(searches_near_a_lag) VC_RUN(searches_within_a_limit)
+                VC_RUN(silence_and_offset_have_no_pitch) VC_RUN(full_scale_fits)
+                    VC_RUN(noise_is_unlike_itself))
