@@ -71,13 +71,13 @@ typedef struct gap_state {
 struct vc_conceal {
     size_t max_lag, history_samples, block, background, most_between, most_next, match, turn;
     int join, ramp;
-    vc_extrapolate *voice, *back; /* forwards; backwards from what follows */
-    int16_t *history;             /* a ring; the oldest sample at `at` */
-    int16_t *line;                /* history in order */
-    float *row;                   /* VC_LPC_ORDER + block: work space */
-    float *hiss;                  /* VC_LPC_ORDER + block: memory of the filter and the block */
-    float *out;                   /* block */
-    float *spare;                 /* a copy of the two */
+    vc_extrapolate *voice; /* forwards; then, for a gap between two sides, backwards */
+    int16_t *history;      /* a ring; the oldest sample at `at` */
+    int16_t *line;         /* history in order */
+    float *row;            /* VC_LPC_ORDER + block: work space */
+    float *hiss;           /* VC_LPC_ORDER + block: memory of the filter and the block */
+    float *out;            /* block */
+    float *spare;          /* a copy of the two */
     size_t block_floats;
     float *forward; /* most_between + turn + 2: one side */
     float *between; /* VC_LPC_ORDER + most_between + turn + 2: the other side, then both */
@@ -95,14 +95,9 @@ vc_status vc_conceal_create(vc_conceal **out, int rate_hz, const vc_allocator *a
 {
     if (!out) return VC_E_NULL;
     *out = NULL;
-    vc_extrapolate *voice, *back;
+    vc_extrapolate *voice;
     vc_status status = vc_extrapolate_create(&voice, rate_hz, allocator);
     if (status != VC_OK) return status;
-    status = vc_extrapolate_create(&back, rate_hz, allocator);
-    if (status != VC_OK) {
-        vc_extrapolate_destroy(voice);
-        return status;
-    }
     size_t rate = (size_t)rate_hz, block = rate * BLOCK_MS / 1000;
     size_t samples = rate * HISTORY_MS / 1000, row = VC_LPC_ORDER + block;
     size_t between = rate * BETWEEN_MS / 1000, turn = rate / TURNS_PER_S;
@@ -111,7 +106,6 @@ vc_status vc_conceal_create(vc_conceal **out, int rate_hz, const vc_allocator *a
     vc_conceal *conceal = vc_allocate(allocator, head + 2 * line + floats * sizeof(float));
     if (!conceal) {
         vc_extrapolate_destroy(voice);
-        vc_extrapolate_destroy(back);
         return VC_E_MEMORY;
     }
     unsigned char *memory = (unsigned char *)conceal + head;
@@ -126,7 +120,6 @@ vc_status vc_conceal_create(vc_conceal **out, int rate_hz, const vc_allocator *a
     conceal->join = rate_hz * JOIN_MS / 1000;
     conceal->ramp = rate_hz * SILENCE_MS / 1000;
     conceal->voice = voice;
-    conceal->back = back;
     conceal->history = (int16_t *)memory;
     conceal->line = (int16_t *)(memory + line);
     conceal->row = (float *)(memory + 2 * line);
@@ -149,7 +142,6 @@ void vc_conceal_destroy(vc_conceal *conceal)
 {
     if (!conceal) return;
     vc_extrapolate_destroy(conceal->voice);
-    vc_extrapolate_destroy(conceal->back);
     vc_allocator allocator = conceal->allocator;
     vc_release(conceal->custom_allocator ? &allocator : NULL, conceal);
 }
@@ -157,7 +149,6 @@ void vc_conceal_destroy(vc_conceal *conceal)
 void vc_conceal_reset(vc_conceal *conceal)
 {
     vc_extrapolate_reset(conceal->voice);
-    vc_extrapolate_reset(conceal->back);
     memset(conceal->history, 0, conceal->history_samples * sizeof(int16_t));
     conceal->s = (gap_state){.mode = REAL, .seed = 1, .lowest = MAX_BACKGROUND};
 }
@@ -316,9 +307,9 @@ static void make_backward(vc_conceal *conceal, float *y, size_t n, const int16_t
                           size_t n_next)
 {
     for (size_t i = 0; i < n_next; i++) conceal->line[n_next - 1 - i] = next[i];
-    vc_extrapolate_begin(conceal->back, conceal->line + n_next, n_next);
-    vc_extrapolate_next(conceal->back, y, n);
-    float trend = vc_extrapolate_trend(conceal->back), from = 1.0f;
+    vc_extrapolate_begin(conceal->voice, conceal->line + n_next, n_next);
+    vc_extrapolate_next(conceal->voice, y, n);
+    float trend = vc_extrapolate_trend(conceal->voice), from = 1.0f;
     int blocks = 0;
     for (size_t at = 0; at < n; at += conceal->block) {
         size_t part = n - at < conceal->block ? n - at : conceal->block;
@@ -368,6 +359,7 @@ static void make_between(vc_conceal *conceal, size_t n, const int16_t *next, siz
         s->block_left -= some;
         i += some;
     }
+    /* This side is whole, and the next gap or join begins anew: the voice is free. */
     make_backward(conceal, both, all, next, n_next);
     for (size_t i = 0, j = all - 1; i < j; i++, j--) {
         float swap = both[i];
@@ -402,7 +394,7 @@ void vc_conceal_between(vc_conceal *conceal, size_t gap, const int16_t *next, si
 {
     if (!vc_conceal_wants_next(conceal, gap)) return;
     if (n_next > conceal->most_next) n_next = conceal->most_next;
-    if (n_next < vc_extrapolate_least_samples(conceal->back)) return;
+    if (n_next < vc_extrapolate_least_samples(conceal->voice)) return;
     if (conceal->s.mode != MADE) begin(conceal);
     make_between(conceal, gap, next, n_next);
 }
