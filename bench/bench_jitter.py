@@ -104,7 +104,9 @@ def test_put_and_read(benchmark: BenchmarkFixture, mode: str, loss: float, reord
 
 def in_c() -> str:
     """Runs bench/native/bench_jitter.c on the libraries that `make build` made."""
-    libraries = sorted(ROOT.glob("build/temp.*/libvc_*.a"), key=lambda path: "base" not in path.name)
+    libraries = sorted(
+        ROOT.glob("build/temp.*/libvc_*.a"), key=lambda path: "base" not in path.name
+    )
     if not libraries:
         raise FileNotFoundError("build/temp.*/libvc_*.a are not there: make build")
     with tempfile.TemporaryDirectory() as directory:
