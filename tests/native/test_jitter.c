@@ -441,25 +441,35 @@ VC_TEST(any_time_is_safe)
 
 VC_TEST(allocations_are_balanced_and_none_come_later)
 {
-    vc_test_heap heap = {0, 0, 0};
-    vc_allocator allocator = vc_test_allocator(&heap);
-    vc_jitter_config config = vc_jitter_config_default();
-    vc_jitter *jitter;
-    config.allocator = &allocator;
-    config.codec = VC_CODEC_L16;
-    for (heap.fail_at = 0; heap.fail_at < 2; heap.fail_at++) {
-        heap.total = 0;
-        VC_CHECK_EQ(vc_jitter_create(&jitter, &config), VC_E_MEMORY);
+    for (int mode = 0; mode < 2; mode++) {
+        vc_test_heap heap = {0, 0, 0};
+        vc_allocator allocator = vc_test_allocator(&heap);
+        vc_jitter_config config = vc_jitter_config_default();
+        vc_jitter *jitter = NULL;
+        config.mode = (vc_jitter_mode)mode;
+        config.allocator = &allocator;
+        config.rate_hz = 16000;
+        config.payload_types = 2;
+        config.payload_type[0] = (vc_jitter_payload_type){0, VC_CODEC_L16};
+        config.payload_type[1] = (vc_jitter_payload_type){9, VC_CODEC_G722};
+        /* Every allocation fails once, until it works. */
+        for (heap.fail_at = 0; !jitter; heap.fail_at++) {
+            heap.total = 0;
+            vc_status status = vc_jitter_create(&jitter, &config);
+            VC_CHECK(status == VC_OK || status == VC_E_MEMORY);
+            VC_CHECK(status == VC_OK || (jitter == NULL && heap.live == 0));
+            VC_NEED(heap.fail_at < 100);
+        }
+        VC_CHECK(heap.fail_at > 4);
+        heap.fail_at = -1;
+        long total = heap.total;
+        uint64_t hash = 0;
+        wild(jitter, 3, &hash);
+        VC_CHECK(hash != 0);
+        VC_CHECK_EQ(heap.total, total);
+        vc_jitter_destroy(jitter);
         VC_CHECK_EQ(heap.live, 0);
     }
-    heap.fail_at = -1;
-    VC_NEED(vc_jitter_create(&jitter, &config) == VC_OK);
-    long total = heap.total;
-    uint64_t hash = 0;
-    wild(jitter, 3, &hash);
-    VC_CHECK_EQ(heap.total, total);
-    vc_jitter_destroy(jitter);
-    VC_CHECK_EQ(heap.live, 0);
     vc_jitter_destroy(NULL);
 }
 
