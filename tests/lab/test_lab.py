@@ -3,8 +3,10 @@ of the network's chances: the traces are fixed or seeded, and the figures follow
 
 from __future__ import annotations
 
+import re
 import sys
 from itertools import pairwise
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -195,7 +197,7 @@ def test_every_peer_that_is_here_plays_a_clean_line(name: str) -> None:
     load = load_of(make_trace("clean", seconds=4))
     missing = missing_peers()
     if name in missing:
-        assert "pip install" in missing[name]
+        assert re.search("pip install|apt-get install", missing[name])
         with pytest.raises(MissingLibraryError, match=name):
             make_peer(name, load)
         return
@@ -209,23 +211,32 @@ def test_every_peer_that_is_here_plays_a_clean_line(name: str) -> None:
     np.testing.assert_array_equal(heard, decoded_reference(load)[: 190 * 160])
 
 
-def test_missing_peers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_peers_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import voicecore.testing.lab_peers as module
 
     load = load_of(make_trace("clean", seconds=2))
+    import voicecore.testing.lab_gstreamer as gstreamer
+
     real = module.importlib.util.find_spec
     gone = {"aiortc", "pjsua2"}
+    nowhere = str(tmp_path / "python3")
+    monkeypatch.setattr(gstreamer, "_PYTHONS", (nowhere, nowhere))
     monkeypatch.setattr(
         module.importlib.util, "find_spec", lambda name: None if name in gone else real(name)
     )
     monkeypatch.setitem(sys.modules, "aiortc.jitterbuffer", None)
     module._pjmedia.cache_clear()
-    assert set(missing_peers()) == gone - {"pjsua2"} | {"pjmedia"}
-    assert all("pip install" in reason for reason in missing_peers().values())
-    for name in ("aiortc", "pjmedia"):
-        with pytest.raises(MissingLibraryError, match="pip install"):
+    gstreamer.find_gstreamer.cache_clear()
+    missing = missing_peers()
+    assert set(missing) == {"aiortc", "pjmedia", "gstreamer"}
+    packages = "gstreamer1.0-plugins-good gir1.2-gstreamer-1.0 python3-gi"
+    assert missing.pop("gstreamer").startswith(f"not installed: apt-get install {packages}")
+    assert all("pip install" in reason for reason in missing.values())
+    for name in ("aiortc", "pjmedia", "gstreamer"):
+        with pytest.raises(MissingLibraryError, match=f"peer {name} is .*install"):
             make_peer(name, load)
     module._pjmedia.cache_clear()
+    gstreamer.find_gstreamer.cache_clear()
     with pytest.raises(ConfigError, match="unknown; use one of fixed-60"):
         make_peer("nobody", load)
 

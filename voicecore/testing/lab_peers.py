@@ -7,6 +7,9 @@ aiortc: that library's buffer as it sets it up for audio (capacity 16, prefetch 
     what it lets go of waits in a queue, from which a frame is taken every 20 ms.
 pjmedia: the adaptive buffer of pjproject as its streams set it up (500 ms, prefetch 0, 1 to 20
     frames, progressive discard), through ctypes from the library in the package pjsua2-python.
+gstreamer: rtpjitterbuffer with its defaults (200 ms, mode slave), in a process of its own. A packet
+    is played at its presentation time and the latency; the one after it follows it without a gap,
+    until it is 40 ms off, as GStreamer's sinks do it (but at once: discont-wait is 0 here).
 
 A buffer of packets conceals nothing by itself; the peers get what fixed-60 does: the last frame
 once more, then silence. pjmedia's streams would stretch instead.
@@ -28,9 +31,13 @@ from numpy.typing import NDArray
 from voicecore.errors import ConfigError, MissingLibraryError
 from voicecore.media._codec import Decoder
 from voicecore.testing.lab import Chunk, Receiver
+from voicecore.testing.lab_gstreamer import Released, find_gstreamer, run_gstreamer
 from voicecore.testing.lab_load import LabPacket, Load
 
-__all__ = ["PEERS", "AiortcBuffer", "FixedBuffer", "PjmediaBuffer", "make_peer", "missing_peers"]
+__all__ = [
+    *("PEERS", "AiortcBuffer", "FixedBuffer", "GstreamerBuffer", "PjmediaBuffer"),
+    *("make_peer", "missing_peers"),
+]
 
 _FRAME_MS = 20
 _RESTART_S = 2
@@ -251,10 +258,67 @@ class PjmediaBuffer(_Peer):
             self._handle = ctypes.c_void_p()
 
 
+# -- GStreamer -----------------------------------------------------------------------------
+
+
+class GstreamerBuffer(_Peer):
+    """rtpjitterbuffer and a sink that plays what it lets go of.
+
+    The element has the whole load beforehand: it runs once, when this is made. A packet is played
+    only after the element has let go of it.
+    """
+
+    ALIGNMENT_NS = 40_000_000  # alignment-threshold of GstAudioBaseSink
+
+    def __init__(self, load: Load) -> None:
+        super().__init__("gstreamer", load)
+        self._released = deque(run_gstreamer(load))
+        self._held: dict[int, LabPacket] = {}
+        self._place_ns = 0
+        self._timestamp: int | None = None
+        self._late = self._realigned = 0
+
+    def put(self, packet: LabPacket, now_ns: int) -> None:
+        """Nothing: the element knows."""
+
+    def _sink(self, released: Released) -> None:
+        """Place a packet that came out on the time line of the sound card."""
+        packet, _, due_ns = released
+        place_ns = due_ns
+        if self._timestamp is not None:
+            step = (packet.timestamp - self._timestamp + 2**31) % 2**32 - 2**31
+            next_ns = self._place_ns + step * 1_000_000_000 // self.rate_hz
+            if abs(due_ns - next_ns) <= self.ALIGNMENT_NS:
+                place_ns = next_ns
+            else:
+                self._realigned += 1
+        self._place_ns, self._timestamp = place_ns, packet.timestamp
+        if packet.samples:
+            self._late += place_ns in self._held
+            self._held[place_ns] = packet
+
+    def pull(self, now_ns: int) -> Chunk:
+        """The frame whose time has come since the last one; of two the later."""
+        while self._released and self._released[0].out_ns <= now_ns:
+            self._sink(self._released.popleft())
+        come = sorted(place_ns for place_ns in self._held if place_ns <= now_ns)
+        packets = [self._held.pop(place_ns) for place_ns in come]
+        in_time = bool(come) and come[-1] > now_ns - _FRAME_MS * 1_000_000
+        self._late += len(packets) - in_time
+        if not in_time:
+            return self._nothing()
+        return self._decoded(packets[-1].payload, packets[-1].timestamp)
+
+    def stats(self) -> Mapping[str, int | float]:
+        """Packets too late or in another's place, and how often the sink realigned."""
+        return {"late": self._late, "realigned": self._realigned}
+
+
 PEERS: dict[str, Callable[[Load], Receiver]] = {
     "fixed-60": FixedBuffer,
     "aiortc": AiortcBuffer,
     "pjmedia": PjmediaBuffer,
+    "gstreamer": GstreamerBuffer,
 }
 
 
@@ -275,8 +339,9 @@ def missing_peers() -> dict[str, str]:
     missing = {}
     if importlib.util.find_spec("aiortc") is None:
         missing["aiortc"] = "not installed: pip install aiortc"
-    try:
-        _pjmedia()
-    except MissingLibraryError as error:
-        missing["pjmedia"] = str(error).partition(" is ")[2] or str(error)
+    for name, find in (("pjmedia", _pjmedia), ("gstreamer", find_gstreamer)):
+        try:
+            find()
+        except MissingLibraryError as error:
+            missing[name] = str(error).partition(" is ")[2] or str(error)
     return missing
