@@ -71,29 +71,57 @@ def test_packets_are_played_when_they_are_due(monkeypatch: pytest.MonkeyPatch) -
     load = plain()
     buffer = on_schedule(monkeypatch, load, {}, {})
     assert set(added_ms(load, buffer).values()) == {LATENCY_MS + PHASE_MS}
-    assert buffer.stats() == {"late": 0, "realigned": 0}
+    assert buffer.stats() == {"late": 0, "overwritten": 0, "realigned": 0}
 
 
 def test_the_sink_follows_the_timestamps_up_to_40_ms(monkeypatch: pytest.MonkeyPatch) -> None:
     load = plain()
-    for off_ms in (-40, -7, 13, 40):
-        buffer = on_schedule(monkeypatch, load, dict.fromkeys(range(30, 60), off_ms), {})
+    for off_ms in (-39, -7, 13, 39):
+        buffer = on_schedule(monkeypatch, load, dict.fromkeys(range(30, 100), off_ms), {})
         assert set(added_ms(load, buffer).values()) == {LATENCY_MS + PHASE_MS}
         assert buffer.stats()["realigned"] == 0
 
 
-def test_the_sink_aligns_anew_beyond(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sink_aligns_anew_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packet 80 is due a second after packet 30, the first that is off."""
     load = plain()
-    buffer = on_schedule(monkeypatch, load, dict.fromkeys(range(30, 100), 60), {})
-    added = added_ms(load, buffer)
-    assert {added[i] for i in range(30)} == {LATENCY_MS + PHASE_MS}
-    assert {added[i] for i in range(30, 100)} == {LATENCY_MS + PHASE_MS + 60}
-    assert buffer.stats() == {"late": 0, "realigned": 1}
-    # Back by 60 ms: 27 to 29 lie where 30 to 32 do, and the later ones stand.
+    for off_ms in (40, 60):
+        buffer = on_schedule(monkeypatch, load, dict.fromkeys(range(30, 100), off_ms), {})
+        added = added_ms(load, buffer)
+        assert {added[i] for i in range(80)} == {LATENCY_MS + PHASE_MS}
+        assert {added[i] for i in range(80, 100)} == {LATENCY_MS + PHASE_MS + off_ms}
+        assert buffer.stats() == {"late": 0, "overwritten": 0, "realigned": 1}
+    # Back by 60 ms: 77 to 79 lie where 80 to 82 go.
     buffer = on_schedule(monkeypatch, load, dict.fromkeys(range(30, 100), -60), {})
     added = added_ms(load, buffer)
-    assert set(range(100)) - set(added) == {27, 28, 29}
-    assert {added[i] for i in range(30, 100)} == {LATENCY_MS + PHASE_MS - 60}
+    assert set(range(100)) - set(added) == {77, 78, 79}
+    assert {added[i] for i in range(77)} == {LATENCY_MS + PHASE_MS}
+    assert {added[i] for i in range(80, 100)} == {LATENCY_MS + PHASE_MS - 60}
+    assert buffer.stats() == {"late": 0, "overwritten": 3, "realigned": 1}
+    # Off for less than a second, and back on track.
+    buffer = on_schedule(monkeypatch, load, dict.fromkeys(range(30, 80), -60), {})
+    assert set(added_ms(load, buffer).values()) == {LATENCY_MS + PHASE_MS}
+
+
+def test_the_sink_aligns_anew_at_once_where_the_next_place_is_past(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load = plain()
+    slow = dict.fromkeys(range(30, 100), 300)
+    buffer = on_schedule(monkeypatch, load, slow, slow)
+    added = added_ms(load, buffer)
+    assert {added[i] for i in range(30)} == {LATENCY_MS + PHASE_MS}
+    assert {added[i] for i in range(30, 100)} == {LATENCY_MS + PHASE_MS + 300}
+    assert buffer.stats() == {"late": 0, "overwritten": 0, "realigned": 1}
+
+
+def test_the_sink_does_not_see_the_timestamps_jump(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = load_of(make_trace("timestamp-jump", seconds=12))
+    buffer = on_schedule(monkeypatch, load, {}, {})
+    added = added_ms(load, buffer)
+    assert len(added) == len(load.packets)
+    assert set(added.values()) == {LATENCY_MS + PHASE_MS}
+    assert buffer.stats()["realigned"] == 1
 
 
 def test_what_comes_out_after_its_time_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,7 @@ def _settle(own: str) -> None:
 def run(gst: Any, check: Any, job: Any) -> list[tuple[int, int, int]]:
     """What comes out: index of the packet, when it came out, its presentation time."""
     own = Path("/proc/thread-self").readlink().name
+    # do-lost announces losses to a decoder; no packet's time depends on it.
     pipeline = gst.parse_launch(
         "appsrc name=source is-live=true format=time do-timestamp=false max-bytes=0 caps="
         f'"application/x-rtp,media=audio,clock-rate={job["rate_hz"]},encoding-name=PCMU,payload=0"'

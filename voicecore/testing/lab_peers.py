@@ -8,8 +8,8 @@ aiortc: that library's buffer as it sets it up for audio (capacity 16, prefetch 
 pjmedia: the adaptive buffer of pjproject as its streams set it up (500 ms, prefetch 0, 1 to 20
     frames, progressive discard), through ctypes from the library in the package pjsua2-python.
 gstreamer: rtpjitterbuffer with its defaults (200 ms, mode slave), in a process of its own. A packet
-    is played at its presentation time and the latency; the one after it follows it without a gap,
-    until it is 40 ms off, as GStreamer's sinks do it (but at once: discont-wait is 0 here).
+    is played at its presentation time and the latency, or without a gap after the one before it, by
+    the rules of GStreamer's sinks.
 
 A buffer of packets conceals nothing by itself; the peers get what fixed-60 does: the last frame
 once more, then silence. pjmedia's streams would stretch instead.
@@ -268,7 +268,8 @@ class GstreamerBuffer(_Peer):
     only after the element has let go of it.
     """
 
-    ALIGNMENT_NS = 40_000_000  # alignment-threshold of GstAudioBaseSink
+    ALIGNMENT_NS = 40_000_000  # GstAudioBaseSink: alignment-threshold
+    WAIT_NS = 1_000_000_000  # and discont-wait
 
     def __init__(self, load: Load) -> None:
         super().__init__("gstreamer", load)
@@ -276,29 +277,45 @@ class GstreamerBuffer(_Peer):
         self._held: dict[int, LabPacket] = {}
         self._place_ns = 0
         self._timestamp: int | None = None
-        self._late = self._realigned = 0
+        self._off_since_ns: int | None = None
+        self._late = self._overwritten = self._realigned = 0
 
     def put(self, packet: LabPacket, now_ns: int) -> None:
         """Nothing: the element knows."""
 
     def _sink(self, released: Released) -> None:
-        """Place a packet that came out on the time line of the sound card."""
-        packet, _, due_ns = released
-        place_ns = due_ns
-        if self._timestamp is not None:
-            step = (packet.timestamp - self._timestamp + 2**31) % 2**32 - 2**31
-            next_ns = self._place_ns + step * 1_000_000_000 // self.rate_hz
-            if abs(due_ns - next_ns) <= self.ALIGNMENT_NS:
-                place_ns = next_ns
-            else:
-                self._realigned += 1
+        """Write a packet that came out onto the time line of the sound card, over what is there."""
+        packet = released.packet
+        place_ns = self._place_of(released)
         self._place_ns, self._timestamp = place_ns, packet.timestamp
-        if packet.samples:
-            self._late += place_ns in self._held
-            self._held[place_ns] = packet
+        if not packet.samples:
+            return
+        for other_ns in [o for o in self._held if abs(o - place_ns) < _FRAME_MS * 1_000_000]:
+            del self._held[other_ns]
+            self._overwritten += 1
+        self._held[place_ns] = packet
+
+    def _place_of(self, released: Released) -> int:
+        """Where the one before it ends, unless that is played already or the times do not fit."""
+        packet, out_ns, due_ns = released
+        if self._timestamp is None:
+            return due_ns
+        step = (packet.timestamp - self._timestamp + 2**31) % 2**32 - 2**31
+        next_ns = self._place_ns + step * 1_000_000_000 // self.rate_hz
+        # The sink does not see the timestamps: where they jump, the presentation times go on.
+        anew = abs(step) > _RESTART_S * self.rate_hz or next_ns < min(out_ns, due_ns)
+        if abs(due_ns - next_ns) < self.ALIGNMENT_NS:
+            self._off_since_ns = None
+        elif self._off_since_ns is None:
+            self._off_since_ns = due_ns
+        elif due_ns - self._off_since_ns >= self.WAIT_NS:
+            self._off_since_ns = None
+            anew = True
+        self._realigned += anew
+        return due_ns if anew else next_ns
 
     def pull(self, now_ns: int) -> Chunk:
-        """The frame whose time has come since the last one; of two the later."""
+        """The frame whose time has come since the last one."""
         while self._released and self._released[0].out_ns <= now_ns:
             self._sink(self._released.popleft())
         come = sorted(place_ns for place_ns in self._held if place_ns <= now_ns)
@@ -310,8 +327,12 @@ class GstreamerBuffer(_Peer):
         return self._decoded(packets[-1].payload, packets[-1].timestamp)
 
     def stats(self) -> Mapping[str, int | float]:
-        """Packets too late or in another's place, and how often the sink realigned."""
-        return {"late": self._late, "realigned": self._realigned}
+        """What the sink did: packets too late, overwritten, and placed anew."""
+        return {
+            "late": self._late,
+            "overwritten": self._overwritten,
+            "realigned": self._realigned,
+        }
 
 
 PEERS: dict[str, Callable[[Load], Receiver]] = {
