@@ -14,7 +14,7 @@
 #endif
 
 /* The vector stays in its register: a load that is used twice is not done twice. */
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(VC_CPU_EMULATED)
 #define vc_lanes_keep(v) __asm__("" : "+x"(v))
 #elif defined(__aarch64__)
 #define vc_lanes_keep(v) __asm__("" : "+w"(v))
