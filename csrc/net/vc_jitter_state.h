@@ -130,14 +130,12 @@ int64_t vc_jitter_missing(const vc_jitter *jitter, int64_t after, int64_t before
  * usually have, less `done`, and leaves the rest silent. */
 void vc_jitter_settle(vc_jitter *jitter, const vc_packet_part *head, int64_t missing, int64_t done);
 /* Makes the next samples, of a kind that is due, at most `room` of them: a packet's, or up to 20 ms
- * of another kind. Returns how many, and what they are. room: at least vc_jitter_unit_samples. */
+ * of another kind. Returns how many, and what they are. room: at least unit_room. */
 int32_t vc_jitter_make(vc_jitter *jitter, vc_frame_kind kind, int16_t *samples, vc_jitter_run *run);
 /* Makes up 20 ms beyond what has arrived; the place in the stream stays. */
 int32_t vc_jitter_make_up(vc_jitter *jitter, int16_t *samples);
 /* 20 ms of silence or comfort noise in a pause of the sender; returns which. */
 vc_frame_kind vc_jitter_make_quiet(vc_jitter *jitter, int16_t *samples, int32_t n);
-/* The most samples of a unit. */
-int32_t vc_jitter_unit_samples(const vc_jitter *jitter);
 /* Counts samples that are given out. */
 void vc_jitter_count(vc_jitter *jitter, const vc_jitter_run *run, int32_t n);
 /* Tells of a change of the timeline. */

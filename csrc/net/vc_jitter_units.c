@@ -33,11 +33,6 @@ void vc_jitter_settle(vc_jitter *jitter, const vc_packet_part *head, int64_t mis
     if (head->index - 1 > s->last_index) s->last_index = head->index - 1;
 }
 
-int32_t vc_jitter_unit_samples(const vc_jitter *jitter)
-{
-    return jitter->unit_room;
-}
-
 /* -- decoding --------------------------------------------------------------------------------- */
 
 static int32_t make_up_opus(vc_jitter *jitter, int16_t *samples, int32_t n);
@@ -115,20 +110,20 @@ static int32_t make_up_opus(vc_jitter *jitter, int16_t *samples, int32_t n)
 }
 
 /* The last lost packet before one that is there: Opus may carry it in that one. */
-static int32_t make_concealed_opus(vc_jitter *jitter, int16_t *samples, int32_t left)
+static int32_t make_concealed_opus(vc_jitter *jitter, int16_t *samples, int64_t left)
 {
     vc_jitter_state *s = &jitter->s;
     const vc_packet_part *head = vc_packet_buffer_head(jitter->packets);
-    int32_t n = left < jitter->frame ? left : jitter->frame;
+    int32_t n = left < jitter->frame ? (int32_t)left : jitter->frame;
     if (head && head->codec == VC_CODEC_OPUS && head->position == s->conceal_until) {
         if (left > head->packet_samples) {
-            int32_t before = left - head->packet_samples;
-            n = before < jitter->frame ? before : jitter->frame;
+            int64_t before = left - head->packet_samples;
+            n = before < jitter->frame ? (int32_t)before : jitter->frame;
         } else if (left % (jitter->config.rate_hz / OPUS_STEPS_PER_S) == 0) {
             const uint8_t *bytes = vc_packet_buffer_bytes(jitter->packets, head);
             if (vc_opus_decode_fec(jitter->opus, bytes, head->bytes, samples, (size_t)left) ==
                 VC_OK)
-                return left;
+                return (int32_t)left;
         }
     }
     return make_up_opus(jitter, samples, n);
@@ -151,9 +146,9 @@ static void look_ahead(vc_jitter *jitter)
     vc_conceal_between(jitter->conceal, gap, jitter->ahead, n);
 }
 
-static int32_t make_concealed(vc_jitter *jitter, int16_t *samples, int32_t left)
+static int32_t make_concealed(vc_jitter *jitter, int16_t *samples, int64_t left)
 {
-    int32_t n = left < jitter->frame ? left : jitter->frame;
+    int32_t n = left < jitter->frame ? (int32_t)left : jitter->frame;
     if (jitter->s.codec != VC_CODEC_OPUS) {
         look_ahead(jitter);
         vc_conceal_fill(jitter->conceal, samples, (size_t)n);
@@ -201,11 +196,10 @@ int32_t vc_jitter_make(vc_jitter *jitter, vc_frame_kind kind, int16_t *samples, 
     } else {
         int64_t until = kind == VC_FRAME_CONCEALED ? s->conceal_until : s->decided_until;
         int64_t left = until - s->position;
-        int32_t most = left < jitter->unit_room ? (int32_t)left : jitter->unit_room;
         if (kind == VC_FRAME_CONCEALED) {
-            n = make_concealed(jitter, samples, most);
+            n = make_concealed(jitter, samples, left);
         } else {
-            n = most < jitter->frame ? most : jitter->frame;
+            n = left < jitter->frame ? (int32_t)left : jitter->frame;
             run->kind = vc_jitter_make_quiet(jitter, samples, n);
         }
         s->timestamp += vc_jitter_ticks(jitter, n, s->clock_hz);
