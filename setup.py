@@ -92,7 +92,7 @@ def library(name: str, sources: list[str], extra: list[str]) -> tuple[str, dict[
 def libraries() -> list[tuple[str, dict[str, object]]]:
     base = [
         path
-        for area in ("base", "dsp", "codec", "vad", "net", "engine")
+        for area in ("base", "dsp", "codec", "vad", "aec", "net", "engine")
         for path in sorted(glob.glob(f"csrc/{area}/*.c"))
         if IS_LINUX or path not in LINUX_ONLY_SOURCES
     ]

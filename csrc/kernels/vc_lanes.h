@@ -1,5 +1,6 @@
 /* vc_lanes: one vector of floats of the width of the CPU level that is compiled. Only for kernel
  * bodies: the same body gives 4 lanes (C, NEON), 8 (AVX2) or 16 (AVX-512).
+ * bf16 is the upper half of a float: 8 bits of precision, the range of a float.
  * vc_lanes_madd (to + a b) and vc_lanes_nmadd (from - a b) are fused where the level has FMA,
  * multiply and add where it has not. */
 #ifndef VC_LANES_H
@@ -10,6 +11,7 @@
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #else
+#include <stdint.h>
 #include <string.h>
 #endif
 
@@ -26,10 +28,13 @@
 
 #define VC_LANES 16
 typedef __m512 vc_lanes;
-#define vc_lanes_zero()            _mm512_setzero_ps()
-#define vc_lanes_fill(value)       _mm512_set1_ps(value)
-#define vc_lanes_load(p)           _mm512_loadu_ps(p)
-#define vc_lanes_store(p, v)       _mm512_storeu_ps((p), (v))
+#define vc_lanes_zero()      _mm512_setzero_ps()
+#define vc_lanes_fill(value) _mm512_set1_ps(value)
+#define vc_lanes_load(p)     _mm512_loadu_ps(p)
+#define vc_lanes_store(p, v) _mm512_storeu_ps((p), (v))
+#define vc_lanes_load_bf16(p)                                                                      \
+    _mm512_castsi512_ps(                                                                           \
+        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(p))), 16))
 #define vc_lanes_add(a, b)         _mm512_add_ps((a), (b))
 #define vc_lanes_sub(a, b)         _mm512_sub_ps((a), (b))
 #define vc_lanes_mul(a, b)         _mm512_mul_ps((a), (b))
@@ -39,12 +44,15 @@ typedef __m512 vc_lanes;
 
 #elif defined(__AVX2__)
 
-#define VC_LANES                   8
+#define VC_LANES             8
 typedef __m256 vc_lanes;
-#define vc_lanes_zero()            _mm256_setzero_ps()
-#define vc_lanes_fill(value)       _mm256_set1_ps(value)
-#define vc_lanes_load(p)           _mm256_loadu_ps(p)
-#define vc_lanes_store(p, v)       _mm256_storeu_ps((p), (v))
+#define vc_lanes_zero()      _mm256_setzero_ps()
+#define vc_lanes_fill(value) _mm256_set1_ps(value)
+#define vc_lanes_load(p)     _mm256_loadu_ps(p)
+#define vc_lanes_store(p, v) _mm256_storeu_ps((p), (v))
+#define vc_lanes_load_bf16(p)                                                                      \
+    _mm256_castsi256_ps(                                                                           \
+        _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(p))), 16))
 #define vc_lanes_add(a, b)         _mm256_add_ps((a), (b))
 #define vc_lanes_sub(a, b)         _mm256_sub_ps((a), (b))
 #define vc_lanes_mul(a, b)         _mm256_mul_ps((a), (b))
@@ -66,6 +74,7 @@ typedef float32x4_t vc_lanes;
 #define vc_lanes_fill(value)       vdupq_n_f32(value)
 #define vc_lanes_load(p)           vld1q_f32(p)
 #define vc_lanes_store(p, v)       vst1q_f32((p), (v))
+#define vc_lanes_load_bf16(p)      vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16))
 #define vc_lanes_add(a, b)         vaddq_f32((a), (b))
 #define vc_lanes_sub(a, b)         vsubq_f32((a), (b))
 #define vc_lanes_mul(a, b)         vmulq_f32((a), (b))
@@ -100,6 +109,16 @@ static inline vc_lanes vc_lanes_load(const float *p)
 static inline void vc_lanes_store(float *p, vc_lanes v)
 {
     memcpy(p, &v, sizeof v);
+}
+
+static inline vc_lanes vc_lanes_load_bf16(const uint16_t *p)
+{
+    typedef uint32_t bits __attribute__((vector_size(16)));
+    bits b = {(uint32_t)p[0] << 16, (uint32_t)p[1] << 16, (uint32_t)p[2] << 16,
+              (uint32_t)p[3] << 16};
+    vc_lanes v;
+    memcpy(&v, &b, sizeof v);
+    return v;
 }
 
 #endif

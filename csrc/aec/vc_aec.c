@@ -1,0 +1,289 @@
+/* vc_aec: see vc_aec.h. */
+#include "aec/vc_aec.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "aec/vc_delay_estimator.h"
+#include "aec/vc_echo_drift.h"
+#include "aec/vc_echo_filter.h"
+#include "aec/vc_echo_suppressor.h"
+#include "aec/vc_far_line.h"
+#include "base/vc_convert.h"
+
+enum { MAX_BLOCK = 160, LINE_MS = 1024 };
+
+static const float SURE = 20.0f, SURE_OF_JUMP = 30.0f; /* the estimator's confidence */
+static const float HELD = 0.8f;      /* correlation at the old delay that forbids a jump */
+static const float JUMP_MS = 1.0f;   /* less is left to the filter and the drift */
+static const float MARGIN_MS = 4.0f; /* that the echo path may begin before its peak */
+static const int AGREED = 3;         /* estimates in a row */
+static const float UNSETTLED = 0.01f;
+static const float ERLE_KEEP = 0.995f; /* a block: two seconds */
+
+struct vc_aec {
+    vc_aec_config config;
+    vc_allocator counting; /* config.allocator, with a sum */
+    size_t bytes, block;
+    vc_spectrum *spectrum;
+    vc_delay_estimator *estimator;
+    vc_echo_filter *filter;
+    vc_echo_suppressor *suppressor;
+    vc_far_line line;
+    vc_echo_drift drift;
+    double delay;  /* of the reference, samples */
+    double offset; /* of the echo's peak behind `delay` */
+    int locked;    /* an echo was found */
+    float candidate;
+    int agreed;
+    size_t silent_blocks; /* of the far end */
+    float in_power, out_power;
+    float near_before[MAX_BLOCK];
+};
+
+static void *count_alloc(void *context, size_t bytes)
+{
+    vc_aec *aec = context;
+    aec->bytes += bytes;
+    return vc_allocate(aec->config.allocator, bytes);
+}
+
+static void count_release(void *context, void *memory)
+{
+    const vc_aec *aec = context;
+    vc_release(aec->config.allocator, memory);
+}
+
+vc_aec_config vc_aec_config_default(void)
+{
+    return (vc_aec_config){.rate_hz = 16000, .tail_ms = 256};
+}
+
+static vc_status create_parts(vc_aec *aec)
+{
+    const int rate_hz = aec->config.rate_hz;
+    const vc_cpu_level level = aec->config.cpu_level;
+    const size_t line = (size_t)LINE_MS * (size_t)rate_hz / 1000;
+    vc_status status =
+        vc_spectrum_create(&aec->spectrum, vc_echo_filter_size(rate_hz), level, &aec->counting);
+    const vc_echo_filter_config filter = {rate_hz, aec->config.tail_ms, level, aec->spectrum,
+                                          &aec->counting};
+    if (status == VC_OK) status = vc_echo_filter_create(&aec->filter, &filter);
+    if (status == VC_OK)
+        status =
+            vc_echo_suppressor_create(&aec->suppressor, rate_hz, aec->spectrum, &aec->counting);
+    if (status == VC_OK)
+        status = vc_delay_estimator_create(&aec->estimator, rate_hz, level, &aec->counting);
+    if (status != VC_OK) return status;
+    int16_t *ring = vc_allocate(&aec->counting, line * sizeof *ring);
+    if (!ring) return VC_E_MEMORY;
+    vc_far_line_init(&aec->line, ring, line);
+    return VC_OK;
+}
+
+vc_status vc_aec_create(vc_aec **out, const vc_aec_config *config)
+{
+    if (!out || !config) return VC_E_NULL;
+    *out = NULL;
+    if (config->rate_hz != 8000 && config->rate_hz != 16000) return VC_E_RATE;
+    vc_aec *aec = vc_allocate(config->allocator, sizeof *aec);
+    if (!aec) return VC_E_MEMORY;
+    aec->config = *config;
+    aec->counting = (vc_allocator){count_alloc, count_release, aec};
+    aec->bytes = sizeof *aec;
+    aec->block = (size_t)config->rate_hz * VC_AEC_BLOCK_MS / 1000;
+    vc_status status = create_parts(aec);
+    if (status != VC_OK) {
+        vc_aec_destroy(aec);
+        return status;
+    }
+    vc_aec_reset(aec);
+    *out = aec;
+    return VC_OK;
+}
+
+void vc_aec_destroy(vc_aec *aec)
+{
+    if (!aec) return;
+    vc_release(&aec->counting, aec->line.ring);
+    vc_delay_estimator_destroy(aec->estimator);
+    vc_echo_suppressor_destroy(aec->suppressor);
+    vc_echo_filter_destroy(aec->filter);
+    vc_spectrum_destroy(aec->spectrum);
+    vc_release(aec->config.allocator, aec);
+}
+
+void vc_aec_reset(vc_aec *aec)
+{
+    vc_delay_estimator_reset(aec->estimator);
+    vc_echo_filter_reset(aec->filter);
+    vc_echo_suppressor_reset(aec->suppressor);
+    vc_echo_drift_reset(&aec->drift);
+    vc_far_line_init(&aec->line, aec->line.ring, aec->line.mask + 1);
+    aec->delay = VC_FAR_LINE_MIN_DELAY;
+    aec->offset = 0.0;
+    aec->locked = aec->agreed = 0;
+    aec->candidate = 0.0f;
+    aec->silent_blocks = SIZE_MAX;
+    aec->in_power = aec->out_power = 0.0f;
+    memset(aec->near_before, 0, sizeof aec->near_before);
+}
+
+size_t vc_aec_bytes(const vc_aec *aec)
+{
+    return aec->bytes;
+}
+
+static void move_reference(vc_aec *aec, double to)
+{
+    const double most = vc_far_line_max_delay(&aec->line);
+    if (to < VC_FAR_LINE_MIN_DELAY) {
+        /* The reference can not come earlier: the path in the filter does. */
+        vc_echo_filter_shift(aec->filter, (float)(to - VC_FAR_LINE_MIN_DELAY));
+        aec->offset += to - VC_FAR_LINE_MIN_DELAY;
+        to = VC_FAR_LINE_MIN_DELAY;
+    }
+    aec->delay = to > most ? most : to;
+}
+
+static void lock(vc_aec *aec, const vc_delay_estimate *estimate)
+{
+    const double found = (double)estimate->delay_samples;
+    if (aec->locked) {
+        move_reference(aec, found - aec->offset);
+        vc_echo_filter_unsettle(aec->filter, UNSETTLED);
+        vc_echo_drift_jumped(&aec->drift);
+        return;
+    }
+    const double margin = (double)MARGIN_MS * aec->config.rate_hz / 1000.0;
+    const double least = VC_FAR_LINE_MIN_DELAY, most = vc_far_line_max_delay(&aec->line);
+    aec->locked = 1;
+    aec->delay = fmin(fmax(floor(found - margin), least), most);
+    aec->offset = found - aec->delay;
+    vc_echo_filter_reset(aec->filter);
+    vc_echo_drift_reset(&aec->drift);
+}
+
+/* Takes over a delay that several estimates in a row agree on. */
+static void follow_delay(vc_aec *aec, const float *far, const float *near)
+{
+    const float ms = (float)aec->config.rate_hz / 1000.0f;
+    const float known = aec->locked ? fmaxf((float)(aec->delay + aec->offset), 0.0f) : -1.0f;
+    vc_delay_estimate estimate;
+    if (vc_delay_estimator_process(aec->estimator, far, near, known, &estimate) != VC_OK) return;
+    const float lag = estimate.delay_samples;
+    if (estimate.confidence < (aec->locked ? SURE_OF_JUMP : SURE) ||
+        (aec->locked && fabsf(lag - known) < JUMP_MS * ms)) {
+        aec->agreed = 0;
+        return;
+    }
+    aec->agreed = fabsf(lag - aec->candidate) < JUMP_MS * ms ? aec->agreed + 1 : 0;
+    aec->candidate = lag;
+    if (aec->agreed < AGREED || (aec->locked && estimate.watched > HELD)) return;
+    aec->agreed = 0;
+    lock(aec, &estimate);
+}
+
+static float power_of(const float *x, size_t n)
+{
+    float sum = 0.0f;
+    for (size_t i = 0; i < n; i++) sum += x[i] * x[i];
+    return sum;
+}
+
+/* in and out are f32; out is in as it was a block ago, without the echo. */
+static void process_block(vc_aec *aec, const float *in, const int16_t *far, float *out)
+{
+    static const int16_t silence[MAX_BLOCK];
+    const size_t n = aec->block;
+    float near[MAX_BLOCK], x[MAX_BLOCK], echo[MAX_BLOCK];
+    memcpy(near, in, n * sizeof(float));
+    if (!far) far = silence;
+    vc_far_line_push(&aec->line, far, n);
+    const int quiet = memcmp(far, silence, n * sizeof *far) == 0;
+    aec->silent_blocks = quiet ? aec->silent_blocks + (aec->silent_blocks < SIZE_MAX) : 0;
+    const size_t longest = (size_t)(aec->line.mask + 1) / n;
+    if (aec->silent_blocks > longest && vc_echo_filter_is_idle(aec->filter)) {
+        vc_echo_suppressor_process(aec->suppressor, NULL, near, out);
+        memcpy(aec->near_before, near, n * sizeof(float));
+        return;
+    }
+    vc_convert_s16_to_f32(far, x, n);
+    follow_delay(aec, x, near);
+    const double was = aec->delay;
+    if (aec->locked) move_reference(aec, was + aec->drift.per_block);
+    vc_far_line_read(&aec->line, was, aec->delay - was, x, n);
+    vc_echo_filter_process(aec->filter, x, near, echo);
+    for (size_t i = 0; i < n; i++) near[i] -= echo[i];
+    if (aec->locked) {
+        const double moved = vc_echo_drift_update(&aec->drift, echo, near, n);
+        move_reference(aec, aec->delay + moved - aec->drift.per_block);
+    }
+    const int idle = vc_echo_filter_is_idle(aec->filter);
+    vc_echo_suppressor_process(aec->suppressor, idle ? NULL : vc_echo_filter_residual(aec->filter),
+                               near, out);
+    if (!idle) {
+        aec->in_power = ERLE_KEEP * aec->in_power + power_of(aec->near_before, n);
+        aec->out_power = ERLE_KEEP * aec->out_power + power_of(out, n);
+    }
+    for (size_t i = 0; i < n; i++) aec->near_before[i] = near[i] + echo[i];
+}
+
+vc_status vc_aec_process_s16(vc_aec *aec, const int16_t *near, const int16_t *far, int16_t *out,
+                             size_t n)
+{
+    const size_t block = aec->block;
+    if (n % block) return VC_E_LENGTH;
+    float in[MAX_BLOCK], clean[MAX_BLOCK];
+    for (size_t at = 0; at < n; at += block) {
+        vc_convert_s16_to_f32(near + at, in, block);
+        process_block(aec, in, far ? far + at : NULL, clean);
+        vc_convert_f32_to_s16(clean, out + at, block);
+    }
+    return VC_OK;
+}
+
+static float sane(float x)
+{
+    return x > 1.0f ? 1.0f : x < -1.0f ? -1.0f : x == x ? x : 0.0f;
+}
+
+vc_status vc_aec_process_f32(vc_aec *aec, const float *near, const float *far, float *out, size_t n)
+{
+    const size_t block = aec->block;
+    if (n % block) return VC_E_LENGTH;
+    float in[MAX_BLOCK];
+    int16_t sent[MAX_BLOCK];
+    for (size_t at = 0; at < n; at += block) {
+        for (size_t i = 0; i < block; i++) in[i] = sane(near[at + i]);
+        if (far) vc_convert_f32_to_s16(far + at, sent, block);
+        process_block(aec, in, far ? sent : NULL, out + at);
+    }
+    return VC_OK;
+}
+
+void vc_aec_delay_changed(vc_aec *aec, int samples)
+{
+    move_reference(aec, aec->delay + samples);
+}
+
+float vc_aec_echo_likelihood(const vc_aec *aec)
+{
+    return vc_echo_suppressor_likelihood(aec->suppressor);
+}
+
+double vc_aec_delay_samples(const vc_aec *aec)
+{
+    return aec->locked ? aec->delay + aec->offset : -1.0;
+}
+
+double vc_aec_drift_ppm(const vc_aec *aec)
+{
+    return vc_echo_drift_ppm(&aec->drift, aec->block);
+}
+
+float vc_aec_erle_db(const vc_aec *aec)
+{
+    if (aec->in_power <= 0.0f) return 0.0f;
+    return 10.0f * log10f(aec->in_power / (aec->out_power + 1e-9f));
+}

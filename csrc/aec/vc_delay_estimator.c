@@ -1,0 +1,231 @@
+/* vc_delay_estimator: see vc_delay_estimator.h.
+ *
+ * Both signals at 4 kHz, in blocks of 64. The cross spectrum of the newest near block with each of
+ * the last 63 far blocks, whitened by each signal's own long-term power (generalized correlation:
+ * Knapp and Carter, "The generalized correlation method for estimation of time delay", IEEE Trans.
+ * ASSP 24, 1976), is averaged over half a second. The far block whose average holds most power is
+ * where the echo is; transforming it back gives the lag, a parabola the fraction of it. The near
+ * block is windowed: the edges of two blocks that end together would correlate too.
+ *
+ * Confidence is the squared coherence times the number of independent products in it.
+ */
+#include "aec/vc_delay_estimator.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "dsp/vc_fft.h"
+
+enum { HOP = 64, SIZE = 128, FIRST_BIN = 10, BINS = 32, DELAYS = 63, PAST = 64, TAPS = 32 };
+enum { BLOCK_4K = 40, MAX_BLOCK = 160 };
+
+static const float KEEP = 0.97f;  /* a block of 16 ms: half a second */
+static const float LOUD = 1e-5f;  /* power of a far block that is worth a look */
+static const float WHOLE = 32.0f; /* a far bin at its long-term power, in int8 */
+
+struct vc_delay_estimator {
+    const vc_allocator *allocator;
+    vc_fft *fft;
+    size_t factor; /* of decimation */
+    float taps[TAPS], window[HOP];
+    float far_line[TAPS + MAX_BLOCK], near_line[TAPS + MAX_BLOCK];
+    float far[SIZE], near[HOP];
+    size_t fill, newest;
+    float far_power[BINS], near_power[BINS];
+    float far_sum, near_sum, blocks; /* of the average */
+    float re[DELAYS][BINS], im[DELAYS][BINS];
+    int8_t x[PAST][2][BINS];
+    uint8_t loud[PAST];
+    float bins[SIZE + 2], time[SIZE], scratch[2 * SIZE];
+};
+
+vc_status vc_delay_estimator_create(vc_delay_estimator **out, int rate_hz, vc_cpu_level cpu_level,
+                                    const vc_allocator *allocator)
+{
+    if (!out) return VC_E_NULL;
+    *out = NULL;
+    if (rate_hz != 8000 && rate_hz != 16000) return VC_E_RATE;
+    vc_delay_estimator *s = vc_allocate(allocator, sizeof *s);
+    if (!s) return VC_E_MEMORY;
+    s->allocator = allocator;
+    s->factor = (size_t)rate_hz / 4000;
+    const float pi = 3.14159265f, cut = 3200.0f / (float)rate_hz; /* a low-pass at 1.6 kHz */
+    float sum = 0.0f;
+    for (int i = 0; i < TAPS; i++) {
+        float t = (float)i - 0.5f * (float)(TAPS - 1);
+        float hann = 0.5f - 0.5f * cosf(2.0f * pi * ((float)i + 0.5f) / TAPS);
+        s->taps[i] = sinf(pi * cut * t) / (pi * t) * hann;
+        sum += s->taps[i];
+    }
+    for (int i = 0; i < TAPS; i++) s->taps[i] /= sum;
+    for (int i = 0; i < HOP; i++)
+        s->window[i] = 0.5f - 0.5f * cosf(2.0f * pi * ((float)i + 0.5f) / HOP);
+    vc_status status = vc_fft_create(&s->fft, SIZE, cpu_level, allocator);
+    if (status != VC_OK) {
+        vc_delay_estimator_destroy(s);
+        return status;
+    }
+    vc_delay_estimator_reset(s);
+    *out = s;
+    return VC_OK;
+}
+
+void vc_delay_estimator_destroy(vc_delay_estimator *s)
+{
+    if (!s) return;
+    vc_fft_destroy(s->fft);
+    vc_release(s->allocator, s);
+}
+
+void vc_delay_estimator_reset(vc_delay_estimator *s)
+{
+    memset(s->far_line, 0, sizeof s->far_line);
+    memset(s->near_line, 0, sizeof s->near_line);
+    memset(s->far, 0, sizeof s->far);
+    memset(s->far_power, 0, sizeof s->far_power);
+    memset(s->near_power, 0, sizeof s->near_power);
+    memset(s->re, 0, sizeof s->re);
+    memset(s->im, 0, sizeof s->im);
+    memset(s->x, 0, sizeof s->x);
+    memset(s->loud, 0, sizeof s->loud);
+    s->fill = s->newest = 0;
+    s->far_sum = s->near_sum = s->blocks = 0.0f;
+}
+
+static void decimate(const vc_delay_estimator *s, float *line, const float *in, float *out)
+{
+    const size_t n = BLOCK_4K * s->factor;
+    memcpy(line + TAPS, in, n * sizeof(float));
+    for (size_t i = 0; i < BLOCK_4K; i++) {
+        const float *x = line + (i + 1) * s->factor;
+        float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+        for (size_t k = 0; k < TAPS; k += 4)
+            for (size_t j = 0; j < 4; j++) sum[j] += s->taps[k + j] * x[k + j];
+        out[i] = (sum[0] + sum[2]) + (sum[1] + sum[3]);
+    }
+    memmove(line, line + n, TAPS * sizeof(float));
+}
+
+/* The spectrum over the square root of its long-term power, times scale; returns its power. */
+static float whiten(vc_delay_estimator *s, float *long_term, float scale, float *re, float *im)
+{
+    float sum = 0.0f;
+    for (size_t k = 0; k < BINS; k++) {
+        const float r = s->bins[2 * (k + FIRST_BIN)], i = s->bins[2 * (k + FIRST_BIN) + 1];
+        const float now = r * r + i * i;
+        long_term[k] += (now > long_term[k] ? 0.2f : 0.02f) * (now - long_term[k]);
+        const float by = scale / sqrtf(long_term[k] + 1e-9f);
+        re[k] = r * by;
+        im[k] = i * by;
+        sum += now;
+    }
+    return sum;
+}
+
+static int8_t to_int8(float x)
+{
+    x = x > 127.0f ? 127.0f : x < -127.0f ? -127.0f : x;
+    return (int8_t)(x < 0.0f ? x - 0.5f : x + 0.5f);
+}
+
+/* The correlation at the lags of far block d, into time. */
+static void lags_of(vc_delay_estimator *s, size_t d)
+{
+    memset(s->bins, 0, sizeof s->bins);
+    for (size_t k = 0; k < BINS; k++) {
+        s->bins[2 * (k + FIRST_BIN)] = s->re[d][k];
+        s->bins[2 * (k + FIRST_BIN) + 1] = s->im[d][k];
+    }
+    vc_fft_inverse(s->fft, s->bins, s->time, s->scratch);
+}
+
+static void find_peak(vc_delay_estimator *s, float watch, vc_delay_estimate *estimate)
+{
+    float most = 0.0f;
+    size_t best = 0;
+    for (size_t d = 0; d < DELAYS; d++) {
+        float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+        for (size_t k = 0; k < BINS; k += 4)
+            for (size_t j = 0; j < 4; j++)
+                sum[j] += s->re[d][k + j] * s->re[d][k + j] + s->im[d][k + j] * s->im[d][k + j];
+        const float power = (sum[0] + sum[2]) + (sum[1] + sum[3]);
+        if (power > most) most = power, best = d;
+    }
+    float peak = 0.0f, lag = 0.0f;
+    for (size_t d = best ? best - 1 : 0; d <= best + 1 && d < DELAYS; d++) {
+        lags_of(s, d);
+        for (int t = 0; t < HOP; t++) {
+            const float here = fabsf(s->time[t]);
+            if (here <= peak) continue;
+            const float before = fabsf(s->time[t ? t - 1 : SIZE - 1]),
+                        after = fabsf(s->time[t + 1]);
+            const float bend = before + after - 2.0f * here;
+            peak = here;
+            lag = (float)((int)d * HOP + t) + (bend < 0.0f ? 0.5f * (before - after) / bend : 0.0f);
+        }
+    }
+    estimate->watched = 0.0f;
+    const int at = (int)(watch / (float)s->factor + 0.5f);
+    if (watch >= 0.0f && at < DELAYS * HOP && peak > 0.0f) {
+        lags_of(s, (size_t)(at / HOP));
+        for (int t = at % HOP - 2; t <= at % HOP + 2; t++)
+            estimate->watched = fmaxf(estimate->watched, fabsf(s->time[(t + SIZE) % SIZE]) / peak);
+    }
+    peak *= 0.5f * SIZE;
+    estimate->confidence = peak * peak * s->blocks * BINS / (s->far_sum * s->near_sum + 1e-9f);
+    estimate->delay_samples = fmaxf(lag, 0.0f) * (float)s->factor;
+}
+
+static vc_status step(vc_delay_estimator *s, float watch, vc_delay_estimate *estimate)
+{
+    float re[BINS], im[BINS], far_sum = 0.0f, near_sum = 0.0f;
+    vc_fft_forward(s->fft, s->far, s->bins, s->scratch);
+    s->newest = (s->newest + 1) % PAST;
+    s->loud[s->newest] = whiten(s, s->far_power, WHOLE, re, im) > LOUD;
+    int8_t *xr = s->x[s->newest][0], *xi = s->x[s->newest][1];
+    for (size_t k = 0; k < BINS; k++) {
+        xr[k] = s->loud[s->newest] ? to_int8(re[k]) : 0;
+        xi[k] = s->loud[s->newest] ? to_int8(im[k]) : 0;
+        far_sum += (float)(xr[k] * xr[k] + xi[k] * xi[k]);
+    }
+    if (!memchr(s->loud, 1, sizeof s->loud)) return VC_NEED_MORE;
+
+    memset(s->time, 0, sizeof s->time);
+    for (size_t i = 0; i < HOP; i++) s->time[HOP + i] = s->near[i] * s->window[i];
+    vc_fft_forward(s->fft, s->time, s->bins, s->scratch);
+    (void)whiten(s, s->near_power, 1.0f / WHOLE, re, im);
+    for (size_t k = 0; k < BINS; k++) near_sum += re[k] * re[k] + im[k] * im[k];
+    s->far_sum = KEEP * s->far_sum + far_sum;
+    s->near_sum = KEEP * s->near_sum + near_sum;
+    s->blocks = KEEP * s->blocks + 1.0f;
+    for (size_t d = 0; d < DELAYS; d++) {
+        const int8_t *restrict ar = s->x[(s->newest + PAST - d) % PAST][0], *restrict ai =
+                                                                                ar + BINS;
+        float *restrict to_re = s->re[d], *restrict to_im = s->im[d];
+        for (size_t k = 0; k < BINS; k++) {
+            const float a = (float)ar[k], b = (float)ai[k];
+            to_re[k] = KEEP * to_re[k] + re[k] * a + im[k] * b;
+            to_im[k] = KEEP * to_im[k] + im[k] * a - re[k] * b;
+        }
+    }
+    find_peak(s, watch, estimate);
+    return VC_OK;
+}
+
+vc_status vc_delay_estimator_process(vc_delay_estimator *s, const float *far, const float *near,
+                                     float watch, vc_delay_estimate *estimate)
+{
+    float f[BLOCK_4K], n[BLOCK_4K];
+    vc_status status = VC_NEED_MORE;
+    decimate(s, s->far_line, far, f);
+    decimate(s, s->near_line, near, n);
+    for (size_t i = 0; i < BLOCK_4K; i++) {
+        s->far[HOP + s->fill] = f[i];
+        s->near[s->fill++] = n[i];
+        if (s->fill < HOP) continue;
+        status = step(s, watch, estimate);
+        memcpy(s->far, s->far + HOP, HOP * sizeof(float));
+        s->fill = 0;
+    }
+    return status;
+}

@@ -1,0 +1,34 @@
+/* vc_delay_estimator: by how much the echo in the microphone lags what was sent, 0 to 1000 ms.
+ *
+ * Continuous; it says how sure it is, and finds a delay that has jumped within half a second of
+ * far-end speech. It needs the echo, not the caller, to be loud: it knows nothing in silence and
+ * keeps what it knew. Samples are f32 on the scale of vc_base.h. One thread at a time.
+ */
+#ifndef VC_DELAY_ESTIMATOR_H
+#define VC_DELAY_ESTIMATOR_H
+
+#include "base/vc_cpu.h"
+
+typedef struct vc_delay_estimator vc_delay_estimator;
+
+/* rate_hz: 8000 or 16000. */
+VC_CHECKED vc_status vc_delay_estimator_create(vc_delay_estimator **out, int rate_hz,
+                                               vc_cpu_level cpu_level,
+                                               const vc_allocator *allocator);
+void vc_delay_estimator_destroy(vc_delay_estimator *estimator);
+VC_RT void vc_delay_estimator_reset(vc_delay_estimator *estimator);
+
+typedef struct vc_delay_estimate {
+    float delay_samples; /* at rate_hz */
+    float confidence;    /* chance stays below 10; 20 is sure */
+    float watched;       /* correlation at the delay that is watched over that at the peak, 0..1 */
+} vc_delay_estimate;
+
+/* rate_hz / 100 samples of each. watch: a delay in samples at which to look too, below 0: none.
+ * VC_OK when the estimate was made anew (every 16 ms while there is far end), else
+ * VC_NEED_MORE. */
+VC_RT vc_status vc_delay_estimator_process(vc_delay_estimator *estimator, const float *far,
+                                           const float *near, float watch,
+                                           vc_delay_estimate *estimate);
+
+#endif

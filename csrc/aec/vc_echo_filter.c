@@ -1,0 +1,268 @@
+/* vc_echo_filter: see vc_echo_filter.h.
+ *
+ * Overlap-save with transforms of N = 512 at 16 kHz (256 at 8 kHz), a hop of B = 10 ms and
+ * partitions of P = 20 ms (B + P <= N), so that partitions share the far end's spectra, two hops
+ * apart. Kalman filter of every bin and partition with a diagonal covariance (Enzner and Vary,
+ * "Frequency-domain adaptive Kalman filter for acoustic echo control in hands-free telephones",
+ * Signal Processing 86, 2006; Kuech, Mabande and Enzner, "State-space architecture of the
+ * partitioned-block-based acoustic echo controller", ICASSP 2014). One partition's impulse response
+ * is cut to its length each hop.
+ *
+ * The diagonal model holds the far end's frames for independent. Speech repeats itself from frame
+ * to frame and across the overlapping partitions, and a filter that believes the model is sure long
+ * before it is right. So an update takes off only a fifth of the variance that the model says
+ * (SPEND). The same variance then tells the residual echo: with a spread of some 5 dB.
+ *
+ * Limits: the far end's spectra are kept in bf16, 59 dB below the echo.
+ */
+#include "aec/vc_echo_filter.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "aec/vc_echo_kernels.h"
+
+enum { MAX_BLOCK = 160, MAX_SIZE = 512, MAX_PARTS = VC_ECHO_MAX_PARTS, PART_MS = 20 };
+
+static const float FIRST_VARIANCE = 0.05f, VARIANCE_DECAY = 0.8f; /* of |w|^2, a partition */
+static const float SPEND = 0.2f;                                  /* see above */
+static const float NOISE_GAIN = 1e-5f, NOISE_FLOOR = 1e-9f;       /* process noise a hop */
+static const float NEAR_SMOOTHING = 0.8f;
+static const float QUIET = 1e-9f;       /* power of a sample that is nothing: -90 dBFS */
+static const float TRUST_KEEP = 0.99f;  /* a second */
+static const float MISFIT_GAIN = 0.01f; /* process noise a hop while the estimate is not real */
+
+struct vc_echo_filter {
+    vc_echo_filter_config config;
+    const vc_echo_kernels *kernels;
+    vc_echo_path path;
+    size_t block, size, history, newest, next_cut, silent_blocks;
+    uint16_t *x;       /* [history][re, im][bin] */
+    float *near_power; /* of the error, bin by bin */
+    float *residual;   /* bins */
+    float trust, echo_near, echo_echo;
+    float line[MAX_SIZE]; /* the far end's last N samples */
+};
+
+size_t vc_echo_filter_size(int rate_hz)
+{
+    return rate_hz == 16000 ? 512 : 256;
+}
+
+static const vc_echo_kernels *kernels_of(vc_cpu_level level)
+{
+#if defined(__x86_64__)
+    if (level == VC_CPU_AVX512) return &vc_echo_kernels_avx512;
+    if (level == VC_CPU_AVX2) return &vc_echo_kernels_avx2;
+#elif defined(__aarch64__)
+    if (level == VC_CPU_NEON) return &vc_echo_kernels_neon;
+#else
+    (void)level;
+#endif
+    return &vc_echo_kernels_c;
+}
+
+vc_status vc_echo_filter_create(vc_echo_filter **out, const vc_echo_filter_config *config)
+{
+    if (!out || !config || !config->spectrum) return VC_E_NULL;
+    *out = NULL;
+    if (config->rate_hz != 8000 && config->rate_hz != 16000) return VC_E_RATE;
+    if (config->tail_ms < 64 || config->tail_ms > 256) return VC_E_RANGE;
+    const size_t size = vc_echo_filter_size(config->rate_hz), bins = size / 2;
+    if (vc_spectrum_size(config->spectrum) != size) return VC_E_LENGTH;
+    vc_cpu_level level;
+    vc_status status = vc_cpu_resolve(config->cpu_level, &level);
+    if (status != VC_OK) return status;
+
+    const size_t parts = ((size_t)config->tail_ms + PART_MS - 1) / PART_MS, history = 2 * parts - 1;
+    const size_t head = (sizeof(vc_echo_filter) + 63) / 64 * 64;
+    const size_t floats = (3 * parts + 2) * bins, halves = history * 2 * bins;
+    vc_echo_filter *filter =
+        vc_allocate(config->allocator, head + floats * sizeof(float) + halves * sizeof(uint16_t));
+    if (!filter) return VC_E_MEMORY;
+    filter->config = *config;
+    filter->kernels = kernels_of(level);
+    filter->block = (size_t)config->rate_hz / 100;
+    filter->size = size;
+    filter->history = history;
+    filter->path.bins = bins;
+    filter->path.parts = parts;
+    filter->path.w_re = (float *)((char *)filter + head);
+    filter->path.w_im = filter->path.w_re + parts * bins;
+    filter->path.p = filter->path.w_im + parts * bins;
+    filter->near_power = filter->path.p + parts * bins;
+    filter->residual = filter->near_power + bins;
+    filter->x = (uint16_t *)(filter->residual + bins);
+    vc_echo_filter_reset(filter);
+    *out = filter;
+    return VC_OK;
+}
+
+void vc_echo_filter_destroy(vc_echo_filter *filter)
+{
+    if (filter) vc_release(filter->config.allocator, filter);
+}
+
+void vc_echo_filter_reset(vc_echo_filter *filter)
+{
+    const size_t bins = filter->path.bins, parts = filter->path.parts;
+    memset(filter->x, 0, filter->history * 2 * bins * sizeof *filter->x);
+    memset(filter->path.w_re, 0, 2 * parts * bins * sizeof(float));
+    memset(filter->near_power, 0, 2 * bins * sizeof(float));
+    memset(filter->line, 0, sizeof filter->line);
+    float variance = FIRST_VARIANCE;
+    for (size_t i = 0; i < parts; i++, variance *= VARIANCE_DECAY)
+        for (size_t k = 0; k < bins; k++) filter->path.p[i * bins + k] = variance;
+    filter->newest = filter->next_cut = 0;
+    filter->silent_blocks = filter->history;
+    filter->trust = 1.0f;
+    filter->echo_near = filter->echo_echo = 0.0f;
+}
+
+static uint16_t to_bf16(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (uint16_t)((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
+}
+
+static void push_far(vc_echo_filter *filter, const float *far)
+{
+    const size_t block = filter->block, old = filter->size - block, bins = filter->path.bins;
+    memmove(filter->line, filter->line + block, old * sizeof(float));
+    memcpy(filter->line + old, far, block * sizeof(float));
+    float power = 0.0f;
+    for (size_t i = 0; i < block; i++) power += far[i] * far[i];
+    if (power > 1e-12f)
+        filter->silent_blocks = 0;
+    else if (filter->silent_blocks < SIZE_MAX)
+        filter->silent_blocks++;
+    if (vc_echo_filter_is_idle(filter)) return;
+
+    float re[MAX_SIZE / 2], im[MAX_SIZE / 2];
+    memcpy(vc_spectrum_samples(filter->config.spectrum), filter->line,
+           filter->size * sizeof(float));
+    vc_spectrum_forward(filter->config.spectrum, re, im);
+    filter->newest = (filter->newest + 1) % filter->history;
+    uint16_t *x = filter->x + filter->newest * 2 * bins;
+    for (size_t k = 0; k < bins; k++) {
+        x[k] = to_bf16(re[k]);
+        x[bins + k] = to_bf16(im[k]);
+    }
+    for (size_t i = 0; i < filter->path.parts; i++) {
+        size_t at = (filter->newest + filter->history - 2 * i) % filter->history;
+        filter->path.x_re[i] = filter->x + at * 2 * bins;
+        filter->path.x_im[i] = filter->path.x_re[i] + bins;
+    }
+}
+
+/* The error's power with what is expected of it gives the step of each bin. */
+static void steps(vc_echo_filter *filter, const float *re, const float *im, const float *variance,
+                  float *step)
+{
+    const float share = (float)filter->block / (float)filter->size;
+    const float quiet = QUIET * (float)filter->block;
+    for (size_t k = 0; k < filter->path.bins; k++) {
+        float now = re[k] * re[k] + im[k] * im[k];
+        float held = NEAR_SMOOTHING * filter->near_power[k] + (1.0f - NEAR_SMOOTHING) * now;
+        filter->near_power[k] = held;
+        step[k] = 1.0f / (share * variance[k] + (now > held ? now : held) + quiet);
+    }
+}
+
+static void cut_part(vc_echo_filter *filter)
+{
+    const size_t kept = 2 * filter->block;
+    float *re = filter->path.w_re + filter->next_cut * filter->path.bins;
+    float *im = filter->path.w_im + filter->next_cut * filter->path.bins;
+    float *samples = vc_spectrum_samples(filter->config.spectrum);
+    vc_spectrum_inverse(filter->config.spectrum, re, im);
+    memset(samples + kept, 0, (filter->size - kept) * sizeof(float));
+    vc_spectrum_forward(filter->config.spectrum, re, im);
+    filter->next_cut = (filter->next_cut + 1) % filter->path.parts;
+}
+
+/* A right estimate y of an echo d is uncorrelated with d - y, however much it misses: <d, y> is
+ * <y, y>. One that follows the caller by chance has no correlation with what comes next. */
+static float weigh(vc_echo_filter *filter, const float *near, const float *echo)
+{
+    float both = 0.0f, own = 0.0f;
+    for (size_t i = 0; i < filter->block; i++) {
+        both += near[i] * echo[i];
+        own += echo[i] * echo[i];
+    }
+    filter->echo_near = TRUST_KEEP * filter->echo_near + both;
+    filter->echo_echo = TRUST_KEEP * filter->echo_echo + own;
+    float real = filter->echo_near / (filter->echo_echo + QUIET * (float)filter->block);
+    float trust = (real - 0.4f) / 0.4f;
+    return trust < 0.0f ? 0.0f : trust > 1.0f ? 1.0f : trust;
+}
+
+void vc_echo_filter_process(vc_echo_filter *filter, const float *far, const float *near,
+                            float *echo)
+{
+    const size_t block = filter->block, old = filter->size - block, bins = filter->path.bins;
+    push_far(filter, far);
+    if (vc_echo_filter_is_idle(filter)) {
+        memset(echo, 0, block * sizeof(float));
+        memset(filter->residual, 0, bins * sizeof(float));
+        return;
+    }
+    float re[MAX_SIZE / 2], im[MAX_SIZE / 2], variance[MAX_SIZE / 2], step[MAX_SIZE / 2];
+    float *samples = vc_spectrum_samples(filter->config.spectrum);
+    filter->kernels->predict(&filter->path, re, im, variance);
+    vc_spectrum_inverse(filter->config.spectrum, re, im);
+    memcpy(echo, samples + old, block * sizeof(float));
+    memset(samples, 0, old * sizeof(float));
+    for (size_t i = 0; i < block; i++) samples[old + i] = near[i] - echo[i];
+    vc_spectrum_forward(filter->config.spectrum, re, im);
+
+    const float share = (float)block / (float)filter->size, was = filter->trust;
+    const float trust = weigh(filter, near, echo);
+    filter->trust = trust;
+    steps(filter, re, im, variance, step);
+    vc_echo_rates rates = {SPEND * share, NOISE_GAIN + MISFIT_GAIN * (1.0f - trust), NOISE_FLOOR};
+    filter->kernels->learn(&filter->path, re, im, step, &rates);
+    cut_part(filter);
+
+    for (size_t k = 0; k < bins; k++) filter->residual[k] = share * trust * variance[k];
+    for (size_t i = 0; i < block; i++)
+        echo[i] *= was + (trust - was) * ((float)i + 0.5f) / (float)block;
+}
+
+int vc_echo_filter_is_idle(const vc_echo_filter *filter)
+{
+    return filter->silent_blocks > filter->history + filter->size / filter->block;
+}
+
+float vc_echo_filter_trust(const vc_echo_filter *filter)
+{
+    return filter->trust;
+}
+
+const float *vc_echo_filter_residual(const vc_echo_filter *filter)
+{
+    return filter->residual;
+}
+
+void vc_echo_filter_shift(vc_echo_filter *filter, float samples)
+{
+    for (size_t k = 1; k < filter->path.bins; k++) {
+        const float angle = -6.2831853f * (float)k * samples / (float)filter->size;
+        const float c = cosf(angle), s = sinf(angle);
+        for (size_t i = 0; i < filter->path.parts; i++) {
+            float *re = filter->path.w_re + i * filter->path.bins + k;
+            float *im = filter->path.w_im + i * filter->path.bins + k;
+            float turned = *re * c - *im * s;
+            *im = *re * s + *im * c;
+            *re = turned;
+        }
+    }
+}
+
+void vc_echo_filter_unsettle(vc_echo_filter *filter, float doubt)
+{
+    const vc_echo_path *path = &filter->path;
+    for (size_t i = 0; i < path->parts * path->bins; i++)
+        path->p[i] += doubt * (path->w_re[i] * path->w_re[i] + path->w_im[i] * path->w_im[i]);
+}

@@ -1,0 +1,38 @@
+/* vc_echo_kernels: the echo path as vc_echo_filter keeps it and the two passes over it of each CPU
+ * level (internal). */
+#ifndef VC_ECHO_KERNELS_H
+#define VC_ECHO_KERNELS_H
+
+#include "base/vc_base.h"
+
+enum { VC_ECHO_MAX_PARTS = 13 };
+
+/* Real and imaginary parts in arrays of their own; bins is a multiple of 16. */
+typedef struct vc_echo_path {
+    size_t bins, parts;
+    const uint16_t *x_re[VC_ECHO_MAX_PARTS]; /* the far end's spectrum for each partition, bf16 */
+    const uint16_t *x_im[VC_ECHO_MAX_PARTS];
+    float *w_re, *w_im; /* [part][bin]: coefficients */
+    float *p;           /* [part][bin]: how far off each may be, squared */
+} vc_echo_path;
+
+typedef struct vc_echo_rates {
+    float spend;       /* of p that an update takes off, by the share of what it explains */
+    float noise_gain;  /* added to p a hop, times |w|^2 */
+    float noise_floor; /* added to p a hop */
+} vc_echo_rates;
+
+typedef struct vc_echo_kernels {
+    /* The echo's spectrum, sum of w x, and its variance, sum of p |x|^2. */
+    void (*predict)(const vc_echo_path *path, float *re, float *im, float *variance);
+    /* w += p step conj(x) e and p (1 - spend p step |x|^2), plus the process noise. */
+    void (*learn)(const vc_echo_path *path, const float *re, const float *im, const float *step,
+                  const vc_echo_rates *rates);
+} vc_echo_kernels;
+
+extern const vc_echo_kernels vc_echo_kernels_c;
+extern const vc_echo_kernels vc_echo_kernels_avx2;
+extern const vc_echo_kernels vc_echo_kernels_avx512;
+extern const vc_echo_kernels vc_echo_kernels_neon;
+
+#endif
