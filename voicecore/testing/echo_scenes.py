@@ -56,7 +56,8 @@ class SceneEntry:
         kind: "single": only the far end talks; "double": both; "near": only the near end.
         path: "room", "line" (a telephone hybrid) or "none" (no echo).
         rt60_s: the room's nominal reverberation time.
-        delay_ms: between the reference and the loudspeaker.
+        delay_ms: between the reference and the loudspeaker. A room adds 2.5 ms (at 16 kHz) for
+            its filters and 1 to 4 ms for the air; -2 takes most of that off.
         jump_to_ms: another delay from half of the scene on.
         drift_ppm: how much faster the microphone's clock is than the reference's.
         clip: the loudspeaker's soft clip: "none", "mild" (-36 dB distortion), "strong" (-22 dB).
@@ -67,6 +68,7 @@ class SceneEntry:
         far: "prompts" or "tts".
         g711: the line is PCMU in both directions.
         early: in double talk the near end talks from 5 % of the scene on.
+        overload: from 40 to 50 % of the scene the microphone is 30 dB too loud and clips.
     """
 
     name: str
@@ -84,6 +86,7 @@ class SceneEntry:
     far: Literal["prompts", "tts"] = "prompts"
     g711: bool = False
     early: bool = False
+    overload: bool = False
 
     @property
     def description(self) -> str:
@@ -115,6 +118,8 @@ class SceneEntry:
             parts.append("synthesized far end")
         if self.early:
             parts.append("both from the start")
+        if self.overload:
+            parts.append("a clipping microphone for a tenth")
         return ", ".join(parts)
 
 
@@ -172,11 +177,13 @@ def _entries() -> Iterator[SceneEntry]:
         for rt in rooms:
             yield SceneEntry(f"single-{delay_ms}ms-rt{rt}", "single", rt60_s=rt, delay_ms=delay_ms)
     yield SceneEntry("single-100ms-rt0.6", "single", rt60_s=0.6, delay_ms=100)
+    yield SceneEntry("single-minus2ms-rt0.2", "single", delay_ms=-2)
     yield SceneEntry("single-0ms-linear", "single", clip="none")
     yield SceneEntry("single-0ms-strong", "single", clip="strong")
     yield SceneEntry("single-100ms-strong", "single", rt60_s=0.4, delay_ms=100, clip="strong")
     yield SceneEntry("single-0ms-tts", "single", rt60_s=0.4, far="tts")
     yield SceneEntry("single-100ms-noise55", "single", delay_ms=100, noise_dbfs=-55.0)
+    yield SceneEntry("single-100ms-overload", "single", delay_ms=100, overload=True)
     for rt in rooms:
         yield SceneEntry(f"jump-100-180-rt{rt}", "single", rt60_s=rt, delay_ms=100, jump_to_ms=180)
     yield SceneEntry("jump-180-100-rt0.2", "single", delay_ms=180, jump_to_ms=100)
@@ -279,14 +286,17 @@ def _make(entry: SceneEntry, seed: int, rate_hz: int, seconds: float) -> Scene:
         double_s = (start_s, end_s) if entry.kind == "double" else None
     noise = _noise(noise_rng, length, rate_hz, entry.noise_dbfs)
     finish = _g711 if entry.g711 else np.asarray
+    heard = finish(echo + near + noise)
+    if entry.overload:
+        heard[int(_DOUBLE_FROM * length) : int(_JUMP_AT * length)] *= 10**1.5
     jumps = entry.jump_to_ms is not None
-    heard = np.flatnonzero(np.abs(echo) > 10 ** ((active_level_dbfs(echo, rate_hz) - 20) / 20))
+    loud = np.flatnonzero(np.abs(echo) > 10 ** ((active_level_dbfs(echo, rate_hz) - 20) / 20))
     return Scene(
         entry=entry,
         seed=seed,
         rate_hz=rate_hz,
         far=sent,
-        mic=_rounded(finish(echo + near + noise)),
+        mic=_rounded(heard),
         ideal=_rounded(finish(near + noise)),
         speech=_rounded(near),
         echo=(echo * 32768.0).astype(np.float32),
@@ -294,7 +304,7 @@ def _make(entry: SceneEntry, seed: int, rate_hz: int, seconds: float) -> Scene:
         double_s=double_s,
         jump_s=seconds * _JUMP_AT if jumps else None,
         jump_ms=(entry.jump_to_ms or 0) - entry.delay_ms if jumps else 0,
-        onset_s=float(heard[0]) / rate_hz if len(heard) else 0.0,
+        onset_s=float(loud[0]) / rate_hz if len(loud) else 0.0,
         events=events,
     )
 
@@ -304,7 +314,8 @@ def _echo(
 ) -> tuple[NDArray[np.float64], tuple[tuple[str, int, int], ...]]:
     if entry.path == "none" or entry.kind == "near":
         return np.zeros(len(sent)), ()
-    played, events = sent, ()
+    played = sent
+    events: tuple[tuple[str, int, int], ...] = ()
     if entry.trace:
         through = stretched(sent, rate_hz, entry.trace, seed)
         shift = entry.delay_ms * rate_hz // 1000

@@ -3,8 +3,9 @@
     score = run(make_scene("double-0db-0ms-rt0.2"), canceller)
 
 A canceller is any object with ``process(near, far) -> int16`` of the same length, and
-``delay_samples``; it gets 10 ms at a time. All figures are taken from its output after that delay
-is taken off, in the same way for every canceller. None: the scene has nothing to tell of it.
+``delay_samples``; it gets 10 ms at a time, or its ``block_samples``. All figures are taken from
+its output after that delay is taken off, in the same way for every canceller. None: the scene has
+nothing to tell of it.
 
 erle_db: power of the microphone over that of the output, 5 s after the start until the near end
     talks, or until the end. Noise is not taken off: with noise at -75 dBFS and echo at -26, 49 dB
@@ -103,9 +104,10 @@ class EchoScore:
 
 
 def cancelled(scene: Scene, canceller: EchoCanceller) -> Pcm:
-    """The canceller's output in blocks of 10 ms, its delay taken off."""
-    block, delay = int(scene.rate_hz * _BLOCK_S), canceller.delay_samples
-    pad = -(-delay // block) * block
+    """The canceller's output in its blocks or those of 10 ms, its delay taken off."""
+    block = getattr(canceller, "block_samples", int(scene.rate_hz * _BLOCK_S))
+    delay = canceller.delay_samples
+    pad = delay + -(len(scene.mic) + delay) % block
     near = np.concatenate([scene.mic, np.zeros(pad, np.int16)])
     far = np.concatenate([scene.far, np.zeros(pad, np.int16)])
     parts = [
@@ -135,8 +137,11 @@ def score(
     *,
     delay_samples: int = 0,
     with_pesq: bool = True,
+    ideal: EchoScore | None = None,
 ) -> EchoScore:
     """All figures of an output (its delay taken off); PESQ (slow) unless it is not wanted.
+
+    ideal: the score of the scene's ideal if it is there; it saves a PESQ.
 
     Raises:
         MissingModelError: the package pesq is not installed.
@@ -155,12 +160,14 @@ def score(
     if kind != "single":
         start_s, end_s = scene.double_s or (0.0, scene.seconds)
         inside = slice(int(start_s * rate_hz), int(end_s * rate_hz))
-        speech, heard, ideal = (x[inside] for x in (scene.speech, out, scene.ideal))
+        speech, heard = scene.speech[inside], out[inside]
         found["sdr_db"], found["near_gain_db"] = sdr_and_gain_db(speech, heard)
         found["recall"] = recall_share(out, scene.ideal, rate_hz, start_s, end_s)
         if with_pesq:
             found["pesq_mos"] = _pesq(rate_hz, speech, heard)
-            found["ideal_pesq_mos"] = _pesq(rate_hz, speech, ideal)
+            found["ideal_pesq_mos"] = (
+                ideal.pesq_mos if ideal else _pesq(rate_hz, speech, scene.ideal[inside])
+            )
     return EchoScore(scene.name, scene.seed, rate_hz, canceller, delay_samples, **found)
 
 
