@@ -14,7 +14,8 @@ erle_last_db: the same in the last quarter of a scene of single talk.
 to_20_db_s: from when the echo first comes to the end of the first window of 0.5 s (every 0.1 s)
     whose ERLE is 20 dB; windows without echo do not count. 0.5 is the least; inf is never.
 back_20_db_s: the same after a jump. jump_erle_db: ERLE in the second after it.
-lowest_erle_db: of all windows from 1 s after the echo came (never worse than no canceller).
+lowest_erle_db: of all windows from 1 s after the echo came, and from 1 s after a jump (a canceller
+    should never be worse than none).
 pesq_mos: ITU-T P.862.2 (P.862 at 8 kHz) of the output against the near end without noise, while
     both talk, or in the whole scene if only the near end talks. ideal_pesq_mos: of the ideal.
 sdr_db: near end over all else in the output, any filter of 256 taps counted as the near end
@@ -52,7 +53,7 @@ __all__ = [
 
 _BLOCK_S = 0.01
 _WINDOW_S, _HOP_S = 0.5, 0.1
-_SETTLED_S = 5.0
+_SETTLED_S, _ADAPT_S = 5.0, 1.0
 _TAPS, _LEAD = 256, 64
 _ENOUGH_DB = 20.0
 _THRESHOLD = 0.5
@@ -212,10 +213,11 @@ def _echo_figures(scene: Scene, out: Pcm) -> dict[str, Any]:
     found: dict[str, Any] = {"erle_db": erle_db(scene.mic[settled], out[settled])}
     ends_s, course = erle_course(scene, out)
     found["to_20_db_s"] = seconds_to(_ENOUGH_DB, ends_s, course, scene.onset_s)
-    # From 1 s after the echo came, as whole windows.
-    later = course[(ends_s >= scene.onset_s + 1.0 + _WINDOW_S) & ~np.isnan(course)]
-    if len(later):
-        found["lowest_erle_db"] = float(later.min())
+    later = (ends_s >= scene.onset_s + _ADAPT_S + _WINDOW_S) & ~np.isnan(course)
+    if scene.jump_s is not None:
+        later &= (ends_s <= scene.jump_s) | (ends_s >= scene.jump_s + _ADAPT_S + _WINDOW_S)
+    if later.any():
+        found["lowest_erle_db"] = float(course[later].min())
     if scene.entry.kind == "single":
         last = slice(length * 3 // 4, length)
         found["erle_last_db"] = erle_db(scene.mic[last], out[last])
