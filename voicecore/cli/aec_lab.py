@@ -27,6 +27,7 @@ from voicecore.testing.echo_lab import (
 from voicecore.testing.echo_peers import CANCELLERS, missing_cancellers
 from voicecore.testing.echo_scenes import QUICK, SCENES
 from voicecore.testing.echo_speech import FAR_VOICE, NEAR_VOICES, prompts
+from voicecore.testing.wavfiles import load_speech
 
 __all__ = ["AecLabOptions", "list_scenes", "run_aec_lab", "run_lab"]
 
@@ -44,6 +45,8 @@ class AecLabOptions:
     peers: bool = True
     pesq: bool | None = None  # None: if it is installed
     jobs: int | None = None
+    far: Path | None = None
+    near: Path | None = None
     out: Path = Path("aec-lab-out")
     as_json: bool = False
 
@@ -111,6 +114,8 @@ def run_lab(options: AecLabOptions, console: Console) -> EchoOutcome:
             cancellers=cancellers,
             with_pesq=with_pesq,
             keep=True,
+            far=options.far,
+            near=options.near,
         )
         for name in options.names
     ]
@@ -130,11 +135,12 @@ def run_lab(options: AecLabOptions, console: Console) -> EchoOutcome:
             outcome.state_bytes |= done.state_bytes
             shown.append(shown_scene(done, options.out))
             progress.update(task, advance=1, description=done.job.name)
+    near_voice = NEAR_VOICES[(options.seed - 1) % len(NEAR_VOICES)]
     facts = [
         ("voicecore", __version__),
         ("Python", platform.python_version()),
-        ("far end", FAR_VOICE),
-        ("near end", NEAR_VOICES[(options.seed - 1) % len(NEAR_VOICES)]),
+        ("far end", options.far.name if options.far else FAR_VOICE),
+        ("near end", options.near.name if options.near else near_voice),
         ("seconds", f"{options.seconds:g}"),
         ("seed", str(options.seed)),
     ]
@@ -154,8 +160,13 @@ def _make_folder(folder: Path) -> None:
 
 def _preflight(options: AecLabOptions) -> tuple[list[str], tuple[str, ...], bool]:
     """Notes for the reader, the cancellers that can run, and whether PESQ can."""
-    for voice in (FAR_VOICE, *NEAR_VOICES):
-        prompts(voice)  # says what to do if they are not here
+    # What is not here is said before the work, with what to do about it.
+    for path, voices in ((options.far, (FAR_VOICE,)), (options.near, NEAR_VOICES)):
+        if path is not None:
+            load_speech(path, 16000)
+        else:
+            for voice in voices:
+                prompts(voice)
     if find_spec("pyroomacoustics") is None and any(
         SCENES[n].path == "room" for n in options.names
     ):

@@ -258,6 +258,14 @@ def aec_lab(
         Optional[int],  # noqa: UP045
         typer.Option(help="Scenes at a time (default: 2 if there are two cores)."),
     ] = None,
+    far: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="What the far end says: an audio file (default: recorded prompts)."),
+    ] = None,
+    near: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="What the near end says: an audio file of another voice."),
+    ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder for aec-lab.html, the figures and the sound.")
     ] = Path("aec-lab-out"),
@@ -283,6 +291,8 @@ def aec_lab(
         peers=peers,
         pesq=pesq,
         jobs=jobs,
+        far=far,
+        near=near,
         out=out,
         as_json=as_json,
     )

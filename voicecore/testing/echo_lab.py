@@ -13,14 +13,18 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voicecore.errors import ConfigError
 from voicecore.testing.echo_peers import CANCELLERS, make_canceller, missing_cancellers
 from voicecore.testing.echo_scenes import SCENES, Scene, SceneEntry, make_scene
 from voicecore.testing.echo_score import EchoScore, cancelled, erle_course, score
+from voicecore.testing.wavfiles import load_speech
 
 __all__ = [
     "Job",
@@ -45,6 +49,7 @@ class Job:
         cancellers: names of ``echo_peers.CANCELLERS``.
         with_pesq: PESQ too.
         keep: give the signals and the outputs back as well.
+        far, near: audio files with other speech for either end.
     """
 
     entry: str | SceneEntry
@@ -54,6 +59,8 @@ class Job:
     cancellers: tuple[str, ...] = ("none", "ideal")
     with_pesq: bool = True
     keep: bool = False
+    far: Path | None = None
+    near: Path | None = None
 
     @property
     def name(self) -> str:
@@ -106,7 +113,16 @@ def run_job(job: Job) -> Outcome:
     Raises:
         VoicecoreError: a name is unknown, or something that it takes is not installed.
     """
-    scene = make_scene(job.entry, seed=job.seed, rate_hz=job.rate_hz, seconds=job.seconds)
+    entry = SCENES.get(job.name) if isinstance(job.entry, str) else job.entry
+    rate_hz = job.rate_hz or (8000 if entry is not None and entry.path == "line" else 16000)
+    scene = make_scene(
+        job.entry,
+        seed=job.seed,
+        rate_hz=rate_hz,
+        seconds=job.seconds,
+        far=None if job.far is None else load_speech(job.far, rate_hz),
+        near=None if job.near is None else load_speech(job.near, rate_hz),
+    )
     ideal = score(scene, scene.ideal, "ideal", with_pesq=job.with_pesq)
     scores: list[EchoScore] = []
     state_bytes: dict[str, int] = {}
@@ -159,10 +175,6 @@ def names_like(patterns: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ConfigError: a pattern matches none.
     """
-    from fnmatch import fnmatchcase
-
-    from voicecore.errors import ConfigError
-
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in SCENES):
             raise ConfigError(

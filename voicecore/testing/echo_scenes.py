@@ -34,6 +34,7 @@ from voicecore.testing.echo_paths import (
 from voicecore.testing.echo_speech import (
     NEAR_VOICES,
     active_level_dbfs,
+    at_level,
     far_speech,
     near_speech,
     synthesized,
@@ -142,7 +143,8 @@ class Scene:
         jump_ms: by how much.
         onset_s: when the first echo comes to the microphone; 0 without echo.
         events: of the jitter buffer in the path, ("accelerated", "expanded" or "concealed", sample
-            of the microphone's clock, samples); what was put in or taken out of the reference.
+            of the microphone's clock, samples). "concealed" moves the time too, unless its packet
+            never came; gamma-40 and lte-handover lose none.
     """
 
     entry: SceneEntry
@@ -195,7 +197,7 @@ def _entries() -> Iterator[SceneEntry]:
             )
     yield SceneEntry("drift-200-rt0.2", "single", delay_ms=100, drift_ppm=200)
     yield SceneEntry("drift-minus100-rt0.2", "single", delay_ms=100, drift_ppm=-100)
-    for trace in ("gamma-40", "wifi"):
+    for trace in ("gamma-40", "wifi", "lte-handover"):
         yield SceneEntry(f"stretch-{trace}-rt0.2", "single", delay_ms=40, trace=trace)
     for loss_db in (6, 12, 24):
         yield SceneEntry(f"line-{loss_db}db", "single", "line", return_loss_db=loss_db)
@@ -234,9 +236,18 @@ QUICK = (
 
 
 def make_scene(
-    entry: str | SceneEntry, *, seed: int = 1, rate_hz: int | None = None, seconds: float = 40.0
+    entry: str | SceneEntry,
+    *,
+    seed: int = 1,
+    rate_hz: int | None = None,
+    seconds: float = 40.0,
+    far: NDArray[np.int16] | None = None,
+    near: NDArray[np.int16] | None = None,
 ) -> Scene:
     """The named scene (or one of your own) of this seed; lines are at 8 kHz unless told otherwise.
+
+    far, near: int16 speech of your own at the scene's rate for either end, repeated or cut to
+    length and brought to the scene's level, instead of the prompts.
 
     Raises:
         ConfigError: there is no scene of that name, or an argument is out of range.
@@ -256,16 +267,28 @@ def make_scene(
         raise ConfigError(f"seed is {seed}; use 0 or more")
     if entry.clip not in CLIPS_DB:
         raise ConfigError(f"clip is {entry.clip!r}; use one of {', '.join(CLIPS_DB)}")
-    return _make(entry, seed, rate_hz, seconds)
+    for name, given in (("far", far), ("near", near)):
+        if given is not None and not np.any(given):
+            raise ConfigError(f"{name} is silent; give speech, or leave it out for the prompts")
+    return _make(entry, seed, rate_hz, seconds, far, near)
 
 
-def _make(entry: SceneEntry, seed: int, rate_hz: int, seconds: float) -> Scene:
+def _make(
+    entry: SceneEntry,
+    seed: int,
+    rate_hz: int,
+    seconds: float,
+    own_far: NDArray[np.int16] | None,
+    own_near: NDArray[np.int16] | None,
+) -> Scene:
     # One stream of chance each, so that scenes of one seed share what they have in common.
     far_rng, near_rng, noise_rng = (np.random.default_rng([seed, n]) for n in (10, 11, 12))
     length = int(seconds * rate_hz)
     far = np.zeros(length)
     if entry.kind != "near":
-        if entry.far == "tts":
+        if own_far is not None:
+            far = at_level(np.resize(own_far / 32768.0, length), rate_hz, FAR_DBFS)
+        elif entry.far == "tts":
             far = synthesized(rate_hz, seconds, FAR_DBFS)[:length]
         else:
             far = far_speech(far_rng, rate_hz, seconds, FAR_DBFS)[:length]
@@ -280,8 +303,12 @@ def _make(entry: SceneEntry, seed: int, rate_hz: int, seconds: float) -> Scene:
             end_s = seconds * _DOUBLE_TO
         first, count = int(start_s * rate_hz), int((end_s - start_s) * rate_hz)
         level = (_line_dbfs(entry) if entry.path == "line" else ECHO_DBFS) + entry.ser_db
-        voice = NEAR_VOICES[(seed - 1) % len(NEAR_VOICES)]  # seeds in a row: each voice in turn
-        said = near_speech(near_rng, rate_hz, end_s - start_s, level, voice=voice)
+        if own_near is not None:
+            voice = "your own"
+            said = at_level(np.resize(own_near / 32768.0, count), rate_hz, level)
+        else:
+            voice = NEAR_VOICES[(seed - 1) % len(NEAR_VOICES)]  # seeds in a row: each in turn
+            said = near_speech(near_rng, rate_hz, end_s - start_s, level, voice=voice)
         near[first : first + count] = said[:count]
         double_s = (start_s, end_s) if entry.kind == "double" else None
     noise = _noise(noise_rng, length, rate_hz, entry.noise_dbfs)
@@ -327,7 +354,7 @@ def _echo(
         echo = convolve(
             soft_clip(played, CLIPS_DB[entry.clip]), room_response(entry.rt60_s, rate_hz, seed)
         )
-        echo = echo * 10 ** ((ECHO_DBFS - active_level_dbfs(echo, rate_hz)) / 20)
+        echo = at_level(echo, rate_hz, ECHO_DBFS)
     late = delayed(echo, entry.delay_ms * rate_hz // 1000)
     if entry.jump_to_ms is not None:
         at = int(seconds * _JUMP_AT * rate_hz)
