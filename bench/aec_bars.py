@@ -1,8 +1,9 @@
 """The echo canceller's bars, on every scene of the laboratory and several seeds, beside the peers.
 
-    python -m bench.aec_bars                          three seeds: some ten minutes on two cores
+    python -m bench.aec_bars                          three seeds: some six minutes on two cores
     python -m bench.aec_bars --seeds 1 --no-peers     ours alone: the figures to work with
     python -m bench.aec_bars --first-seed 100         other rooms, places, voices and prompts
+    python -m bench.aec_bars --rate 8000              rooms on a telephone (PESQ of P.862)
     python -m bench.aec_bars --json > bars.json
 
 Each row: the figure for the bar, and in brackets the median (where the worst is judged) or the
@@ -304,6 +305,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--rate", type=int, choices=(8000, 16000), help="of the rooms too")
     parser.add_argument("--scenes", nargs="*", default=["*"], help="names or patterns")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--no-pesq", action="store_true")
@@ -319,7 +321,13 @@ def main() -> int:
         if name == OURS or not options.no_peers:
             notes.print(f"{name} is left out: {reason}", style="yellow", highlight=False)
     todo = [
-        Job(name, seed=seed, cancellers=cancellers, with_pesq=not options.no_pesq)
+        Job(
+            name,
+            seed=seed,
+            rate_hz=options.rate,
+            cancellers=cancellers,
+            with_pesq=not options.no_pesq,
+        )
         for seed in range(options.first_seed, options.first_seed + options.seeds)
         for name in names_like(options.scenes)
     ]
