@@ -95,7 +95,7 @@ class SceneEntry:
         who = {"single": "far end alone", "double": "both talk", "near": "near end alone"}
         parts = [who[self.kind]]
         if self.kind == "double" and self.path != "none":
-            parts.append(f"SER {self.ser_db:+.0f} dB")
+            parts.append(f"SER {self.ser_db:+g} dB" if self.ser_db else "SER 0 dB")
         if self.path == "room":
             parts.append(f"room of {self.rt60_s:g} s")
         elif self.path == "line":
