@@ -193,6 +193,7 @@ def other_rows(figures: Figures) -> list[Row | None]:
     both: dict[str, Fold] = {"fold": mean, "beside": max}
     low: dict[str, Fold] = {"fold": mean, "beside": min}
     strong = names_like(["single-*strong"])
+    still = [n for n in SCENES if not n.startswith(("jump-", "stretch-")) and "overload" not in n]
     stretch, lines = names_like(["stretch-*"]), names_like(["line-*"])
     take = below_ideal(figures)
     return [
@@ -209,6 +210,10 @@ def other_rows(figures: Figures) -> list[Row | None]:
         figures.row("ERLE, strong clip, dB", strong, "erle_db", **low),
         figures.row("ERLE, drift 200 ppm, dB", ["drift-200-rt0.2"], "erle_db", **low),
         figures.row("ERLE, jitter buffer in the path, dB", stretch, "erle_db", **low),
+        figures.row("ERLE, the same told to the reference", ["known-lte-handover-rt0.2"],
+                    "erle_db", **low),
+        figures.row("false alarms without jump or stretch", still, "false_alarms",
+                    fold=max, beside=median, digits=3, where=True),
         figures.row("ERLE, lines, dB", lines, "erle_db", **low),
         figures.row("s to 20 dB, lines", lines, "to_20_db_s", **both),
     ]  # fmt: skip

@@ -247,6 +247,19 @@ def test_events_of_a_scene_are_in_the_microphones_time() -> None:
     assert made.events
 
 
+def test_a_reference_that_follows_the_jitter_buffer() -> None:
+    told, known = scene("stretch-lte-handover-rt0.2"), scene("known-lte-handover-rt0.2")
+    np.testing.assert_array_equal(told.echo, known.echo)
+    assert not known.events
+    steady = scene("single-0ms-rt0.2")
+    straight = lag_of(steady.far, steady.echo)
+    for start_s in (1, 6):
+        part = slice(start_s * RATE_HZ, (start_s + 2) * RATE_HZ)
+        heard = np.zeros(len(known.mic))
+        heard[part] = known.mic[part]
+        assert lag_of(known.far, heard) == pytest.approx(640 + straight, abs=1)
+
+
 def test_a_clipping_microphone() -> None:
     made = scene("single-100ms-overload")
     clipped = np.abs(made.mic.astype(int)) >= 32767

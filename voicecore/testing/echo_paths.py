@@ -61,7 +61,7 @@ def soft_clip(signal: Signal, distortion_db: float | None) -> Signal:
     if distortion_db is None or not signal.any():
         return np.array(signal)
     low, high = -3.0, 4.0  # log10 of the drive
-    for _ in range(40):
+    for _ in range(28):
         middle = (low + high) / 2
         out = np.tanh(signal * 10**middle)
         gain = (out @ signal) / (signal @ signal)
