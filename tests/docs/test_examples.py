@@ -14,6 +14,7 @@ PAGES = (
     "docs/cost.md",
     "docs/providers.md",
     "docs/jitter-lab.md",
+    "docs/aec-lab.md",
     "docs/units/comfort-noise.md",
     "docs/units/dtmf.md",
 )

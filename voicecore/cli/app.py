@@ -225,6 +225,80 @@ def jitter_lab(
     raise typer.Exit(run_jitter_lab(options))
 
 
+@app.command("aec-lab")
+def aec_lab(
+    scene: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--scene", help="A scene or a pattern ('double-0db-*', see --list); all by default."
+        ),
+    ] = None,
+    canceller: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--canceller",
+            help="none, ideal, voicecore, speex, speex+pp, aec3; by default what is installed.",
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Nine scenes that show most: a first look.")
+    ] = False,
+    rate: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="8000 or 16000 Hz (default: lines 8000, rooms 16000)."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Length of the scenes, 8 to 600.")] = 40.0,
+    seed: Annotated[int, typer.Option(help="Of rooms, places, voices, prompts and noise.")] = 1,
+    peers: Annotated[bool, typer.Option(help="Other cancellers too, where installed.")] = True,
+    pesq: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--pesq/--no-pesq", help="Judge the sound (default: if PESQ is installed)."),
+    ] = None,
+    jobs: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Scenes at a time (default: 2 if there are two cores)."),
+    ] = None,
+    far: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="What the far end says: an audio file (default: recorded prompts)."),
+    ] = None,
+    near: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="What the near end says: an audio file of another voice."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder for aec-lab.html, the figures and the sound.")
+    ] = Path("aec-lab-out"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    list_them: Annotated[bool, typer.Option("--list", help="List the scenes.")] = False,
+) -> None:
+    """Run echo cancellers in simulated rooms and on lines: echo, caller, barge-in, pictures.
+
+    Equal arguments give equal figures and files.
+    """
+    from voicecore.cli.aec_lab import AecLabOptions, list_scenes, run_aec_lab
+
+    if list_them:
+        list_scenes(Console())
+        return
+    options = AecLabOptions(
+        scenes=tuple(scene or ()),
+        cancellers=tuple(canceller or ()),
+        quick=quick,
+        rate_hz=rate,
+        seconds=seconds,
+        seed=seed,
+        peers=peers,
+        pesq=pesq,
+        jobs=jobs,
+        far=far,
+        near=near,
+        out=out,
+        as_json=as_json,
+    )
+    raise typer.Exit(run_aec_lab(options))
+
+
 @app.command()
 def bench(
     unit: Annotated[

@@ -69,7 +69,14 @@ class Strip:
     spans_s: Sequence[tuple[float, float]]
 
 
-def time_plot(length_s: float, panels: Sequence[Panel], strips: Sequence[Strip], label: str) -> str:
+def time_plot(
+    length_s: float,
+    panels: Sequence[Panel],
+    strips: Sequence[Strip],
+    label: str,
+    *,
+    strips_title: str = "not from packets",
+) -> str:
     """The picture as an SVG element. ``label`` says in words what it shows."""
     scale = (WIDTH - _LEFT - _RIGHT) / max(length_s, 1e-9)
     out: list[str] = []
@@ -80,7 +87,7 @@ def time_plot(length_s: float, panels: Sequence[Panel], strips: Sequence[Strip],
         y += panel.height + _GAP
     if strips:
         y += _TITLE_HEIGHT - _GAP / 2
-        out.append(f'<text class="t" x="{_LEFT}" y="{y - 4:.1f}">not from packets</text>')
+        out.append(f'<text class="t" x="{_LEFT}" y="{y - 4:.1f}">{escape(strips_title)}</text>')
         for strip in strips:
             out.append(_strip(strip, y, scale))
             y += _STRIP_HEIGHT

@@ -3,8 +3,9 @@
     score = run(make_scene("double-0db-0ms-rt0.2"), canceller)
 
 A canceller is any object with ``process(near, far) -> int16`` of the same length, and
-``delay_samples``; it gets 10 ms at a time. All figures are taken from its output after that delay
-is taken off, in the same way for every canceller. None: the scene has nothing to tell of it.
+``delay_samples``; it gets 10 ms at a time, or its ``block_samples``. All figures are taken from
+its output after that delay is taken off, in the same way for every canceller. None: the scene has
+nothing to tell of it.
 
 erle_db: power of the microphone over that of the output, 5 s after the start until the near end
     talks, or until the end. Noise is not taken off: with noise at -75 dBFS and echo at -26, 49 dB
@@ -13,7 +14,8 @@ erle_last_db: the same in the last quarter of a scene of single talk.
 to_20_db_s: from when the echo first comes to the end of the first window of 0.5 s (every 0.1 s)
     whose ERLE is 20 dB; windows without echo do not count. 0.5 is the least; inf is never.
 back_20_db_s: the same after a jump. jump_erle_db: ERLE in the second after it.
-lowest_erle_db: of all windows from 1 s after the echo came (never worse than no canceller).
+lowest_erle_db: of all windows from 1 s after the echo came, and from 1 s after a jump (a canceller
+    should never be worse than none).
 pesq_mos: ITU-T P.862.2 (P.862 at 8 kHz) of the output against the near end without noise, while
     both talk, or in the whole scene if only the near end talks. ideal_pesq_mos: of the ideal.
 sdr_db: near end over all else in the output, any filter of 256 taps counted as the near end
@@ -51,7 +53,7 @@ __all__ = [
 
 _BLOCK_S = 0.01
 _WINDOW_S, _HOP_S = 0.5, 0.1
-_SETTLED_S = 5.0
+_SETTLED_S, _ADAPT_S = 5.0, 1.0
 _TAPS, _LEAD = 256, 64
 _ENOUGH_DB = 20.0
 _THRESHOLD = 0.5
@@ -103,9 +105,10 @@ class EchoScore:
 
 
 def cancelled(scene: Scene, canceller: EchoCanceller) -> Pcm:
-    """The canceller's output in blocks of 10 ms, its delay taken off."""
-    block, delay = int(scene.rate_hz * _BLOCK_S), canceller.delay_samples
-    pad = -(-delay // block) * block
+    """The canceller's output in its blocks or those of 10 ms, its delay taken off."""
+    block = getattr(canceller, "block_samples", int(scene.rate_hz * _BLOCK_S))
+    delay = canceller.delay_samples
+    pad = delay + -(len(scene.mic) + delay) % block
     near = np.concatenate([scene.mic, np.zeros(pad, np.int16)])
     far = np.concatenate([scene.far, np.zeros(pad, np.int16)])
     parts = [
@@ -135,8 +138,11 @@ def score(
     *,
     delay_samples: int = 0,
     with_pesq: bool = True,
+    ideal: EchoScore | None = None,
 ) -> EchoScore:
     """All figures of an output (its delay taken off); PESQ (slow) unless it is not wanted.
+
+    ideal: the score of the scene's ideal if it is there; it saves a PESQ.
 
     Raises:
         MissingModelError: the package pesq is not installed.
@@ -155,12 +161,14 @@ def score(
     if kind != "single":
         start_s, end_s = scene.double_s or (0.0, scene.seconds)
         inside = slice(int(start_s * rate_hz), int(end_s * rate_hz))
-        speech, heard, ideal = (x[inside] for x in (scene.speech, out, scene.ideal))
+        speech, heard = scene.speech[inside], out[inside]
         found["sdr_db"], found["near_gain_db"] = sdr_and_gain_db(speech, heard)
         found["recall"] = recall_share(out, scene.ideal, rate_hz, start_s, end_s)
         if with_pesq:
             found["pesq_mos"] = _pesq(rate_hz, speech, heard)
-            found["ideal_pesq_mos"] = _pesq(rate_hz, speech, ideal)
+            found["ideal_pesq_mos"] = (
+                ideal.pesq_mos if ideal else _pesq(rate_hz, speech, scene.ideal[inside])
+            )
     return EchoScore(scene.name, scene.seed, rate_hz, canceller, delay_samples, **found)
 
 
@@ -205,10 +213,11 @@ def _echo_figures(scene: Scene, out: Pcm) -> dict[str, Any]:
     found: dict[str, Any] = {"erle_db": erle_db(scene.mic[settled], out[settled])}
     ends_s, course = erle_course(scene, out)
     found["to_20_db_s"] = seconds_to(_ENOUGH_DB, ends_s, course, scene.onset_s)
-    # From 1 s after the echo came, as whole windows.
-    later = course[(ends_s >= scene.onset_s + 1.0 + _WINDOW_S) & ~np.isnan(course)]
-    if len(later):
-        found["lowest_erle_db"] = float(later.min())
+    later = (ends_s >= scene.onset_s + _ADAPT_S + _WINDOW_S) & ~np.isnan(course)
+    if scene.jump_s is not None:
+        later &= (ends_s <= scene.jump_s) | (ends_s >= scene.jump_s + _ADAPT_S + _WINDOW_S)
+    if later.any():
+        found["lowest_erle_db"] = float(course[later].min())
     if scene.entry.kind == "single":
         last = slice(length * 3 // 4, length)
         found["erle_last_db"] = erle_db(scene.mic[last], out[last])

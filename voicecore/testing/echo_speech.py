@@ -25,6 +25,7 @@ __all__ = [
     "FAR_VOICE",
     "NEAR_VOICES",
     "active_level_dbfs",
+    "at_level",
     "cache_folder",
     "far_speech",
     "near_speech",
@@ -64,15 +65,16 @@ def cache_folder() -> Path:
 def active_level_dbfs(signal: NDArray[Any], rate_hz: int) -> float:
     """Level of the speech without its pauses, dB over full scale (int16 or +-1 floats).
 
-    Mean power of the 20 ms frames that are within 25 dB of the loud ones (the 95 % quantile).
-    -inf for silence. A plain stand-in for the active speech level of ITU-T P.56.
+    Mean power of the 20 ms frames that are within 25 dB of the loud ones (the 95 % quantile of
+    those that are not silent). -inf for silence. A plain stand-in for ITU-T P.56.
     """
     scale = 32768.0 if np.issubdtype(signal.dtype, np.integer) else 1.0
     frame = int(rate_hz * _FRAME_S)
     count = len(signal) // frame
     power = np.square(signal[: count * frame].astype(np.float64) / scale)
     power = power.reshape(count, frame).mean(axis=1)
-    if not count or not power.any():
+    power = power[power > 0]
+    if not len(power):
         return float("-inf")
     active = power[power > np.quantile(power, 0.95) * 10**-2.5]
     return float(10 * np.log10(active.mean()))
@@ -144,7 +146,15 @@ def _at(signal: Signal, rate_hz: int, level_dbfs: float) -> Signal:
         resampler: Any = Resampler(_RATE_HZ, rate_hz)
         pcm = np.rint(signal * 32768.0).clip(-32768, 32767).astype(np.int16)
         signal = np.concatenate([resampler.process(pcm), resampler.flush()]) / 32768.0
-    return signal * 10 ** ((level_dbfs - active_level_dbfs(signal, rate_hz)) / 20.0)
+    return at_level(signal, rate_hz, level_dbfs)
+
+
+def at_level(signal: Signal, rate_hz: int, level_dbfs: float) -> Signal:
+    """The same, louder or softer: so that its active level is this. Silence stays silent."""
+    level = active_level_dbfs(signal, rate_hz)
+    if level == float("-inf"):
+        return np.array(signal)
+    return np.asarray(signal * 10 ** ((level_dbfs - level) / 20.0))
 
 
 def far_speech(
