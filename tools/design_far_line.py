@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-TAPS = 16
+TAPS = 24
 PHASES = 64
-BETA = 6.0
+BETA = 7.0
 HEADER = Path(__file__).resolve().parent.parent / "csrc" / "tables" / "vc_far_line_table.h"
 
 

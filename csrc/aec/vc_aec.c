@@ -14,10 +14,12 @@
 enum { MAX_BLOCK = 160, LINE_MS = 1024 };
 
 static const float SURE = 20.0f, SURE_OF_JUMP = 30.0f; /* the estimator's confidence */
-static const float HELD = 0.8f;      /* correlation at the old delay that forbids a jump */
-static const float JUMP_MS = 1.0f;   /* less is left to the filter and the drift */
-static const float MARGIN_MS = 4.0f; /* that the echo path may begin before its peak */
-static const int AGREED = 3;         /* estimates in a row */
+static const float HELD = 0.8f,
+                   HELD_CLOSE = 0.35f; /* correlation at the old delay that forbids a jump */
+static const float JUMP_MS = 1.0f;     /* less is left to the filter and the drift */
+static const float MARGIN_MS = 4.0f;   /* that the echo path may begin before its peak */
+static const float CLOSE_MS = 8.0f;
+static const int AGREED = 3, AGREED_FIRST = 2; /* estimates in a row */
 static const float UNSETTLED = 0.01f;
 static const float ERLE_KEEP = 0.995f; /* a block: two seconds */
 
@@ -179,7 +181,10 @@ static void follow_delay(vc_aec *aec, const float *far, const float *near)
     }
     aec->agreed = fabsf(lag - aec->candidate) < JUMP_MS * ms ? aec->agreed + 1 : 0;
     aec->candidate = lag;
-    if (aec->agreed < AGREED || (aec->locked && estimate.watched > HELD)) return;
+    const float held = fabsf(lag - known) < CLOSE_MS * ms ? HELD_CLOSE : HELD;
+    if (aec->agreed < (aec->locked ? AGREED : AGREED_FIRST) ||
+        (aec->locked && estimate.watched > held))
+        return;
     aec->agreed = 0;
     lock(aec, &estimate);
 }

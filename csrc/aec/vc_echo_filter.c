@@ -22,14 +22,16 @@
 
 #include "aec/vc_echo_kernels.h"
 
+enum { MISFIT_BLOCKS = 100 };
 enum { MAX_BLOCK = 160, MAX_SIZE = 512, MAX_PARTS = VC_ECHO_MAX_PARTS, PART_MS = 20 };
 
 static const float FIRST_VARIANCE = 0.05f, VARIANCE_DECAY = 0.8f; /* of |w|^2, a partition */
 static const float SPEND = 0.2f;                                  /* see above */
 static const float NOISE_GAIN = 1e-5f, NOISE_FLOOR = 1e-9f;       /* process noise a hop */
 static const float NEAR_SMOOTHING = 0.8f;
-static const float QUIET = 1e-9f;       /* power of a sample that is nothing: -90 dBFS */
-static const float TRUST_KEEP = 0.99f;  /* a second */
+static const float QUIET = 1e-9f; /* power of a sample that is nothing: -90 dBFS */
+static const float TRUST_KEEP = 0.99f, FIT_KEEP = 0.93f; /* a second */
+static const float PRIOR = 1e-5f;        /* power of an estimate that is taken for real unseen */
 static const float MISFIT_GAIN = 0.01f; /* process noise a hop while the estimate is not real */
 
 struct vc_echo_filter {
@@ -41,6 +43,8 @@ struct vc_echo_filter {
     float *near_power; /* of the error, bin by bin */
     float *residual;   /* bins */
     float trust, echo_near, echo_echo;
+    float fit, fit_near, fit_echo;
+    size_t settled;       /* blocks since the estimate was last all real */
     float line[MAX_SIZE]; /* the far end's last N samples */
 };
 
@@ -116,7 +120,10 @@ void vc_echo_filter_reset(vc_echo_filter *filter)
     filter->newest = filter->next_cut = 0;
     filter->silent_blocks = filter->history;
     filter->trust = 1.0f;
-    filter->echo_near = filter->echo_echo = 0.0f;
+    filter->echo_near = filter->echo_echo = PRIOR * (float)filter->block;
+    filter->fit_near = filter->fit_echo = 0.0f;
+    filter->fit = 1.0f;
+    filter->settled = SIZE_MAX;
 }
 
 static uint16_t to_bf16(float value)
@@ -183,18 +190,24 @@ static void cut_part(vc_echo_filter *filter)
 }
 
 /* A right estimate y of an echo d is uncorrelated with d - y, however much it misses: <d, y> is
- * <y, y>. One that follows the caller by chance has no correlation with what comes next. */
+ * <y, y>. One that follows the caller by chance has no correlation with what comes next. Slopes
+ * instead of samples: speech is flatter then, and chance smaller. */
 static float weigh(vc_echo_filter *filter, const float *near, const float *echo)
 {
     float both = 0.0f, own = 0.0f;
-    for (size_t i = 0; i < filter->block; i++) {
-        both += near[i] * echo[i];
-        own += echo[i] * echo[i];
+    for (size_t i = 1; i < filter->block; i++) {
+        const float slope = echo[i] - echo[i - 1];
+        both += (near[i] - near[i - 1]) * slope;
+        own += slope * slope;
     }
+    const float quiet = QUIET * (float)filter->block;
     filter->echo_near = TRUST_KEEP * filter->echo_near + both;
     filter->echo_echo = TRUST_KEEP * filter->echo_echo + own;
-    float real = filter->echo_near / (filter->echo_echo + QUIET * (float)filter->block);
-    float trust = (real - 0.4f) / 0.4f;
+    filter->fit_near = FIT_KEEP * filter->fit_near + both;
+    filter->fit_echo = FIT_KEEP * filter->fit_echo + own;
+    filter->fit = filter->fit_echo > quiet ? filter->fit_near / filter->fit_echo : 1.0f;
+    const float real = filter->echo_near / (filter->echo_echo + 0.1f * quiet);
+    const float trust = (real - 0.4f) / 0.4f;
     return trust < 0.0f ? 0.0f : trust > 1.0f ? 1.0f : trust;
 }
 
@@ -221,7 +234,12 @@ void vc_echo_filter_process(vc_echo_filter *filter, const float *far, const floa
     const float trust = weigh(filter, near, echo);
     filter->trust = trust;
     steps(filter, re, im, variance, step);
-    vc_echo_rates rates = {SPEND * share, NOISE_GAIN + MISFIT_GAIN * (1.0f - trust), NOISE_FLOOR};
+    if (trust >= 1.0f)
+        filter->settled = 0;
+    else if (filter->settled < SIZE_MAX)
+        filter->settled++;
+    const float misfit = filter->settled < MISFIT_BLOCKS ? MISFIT_GAIN * (1.0f - trust) : 0.0f;
+    const vc_echo_rates rates = {SPEND * share, NOISE_GAIN + misfit, NOISE_FLOOR};
     filter->kernels->learn(&filter->path, re, im, step, &rates);
     cut_part(filter);
 
@@ -238,6 +256,11 @@ int vc_echo_filter_is_idle(const vc_echo_filter *filter)
 float vc_echo_filter_trust(const vc_echo_filter *filter)
 {
     return filter->trust;
+}
+
+float vc_echo_filter_fit(const vc_echo_filter *filter)
+{
+    return filter->fit;
 }
 
 const float *vc_echo_filter_residual(const vc_echo_filter *filter)

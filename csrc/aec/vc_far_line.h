@@ -1,7 +1,7 @@
 /* vc_far_line: what was sent, to be read again at any delay up to a second, to a fraction of a
  * sample. A plain struct over a ring that the caller owns.
  *
- * Windowed-sinc interpolation (16 taps, Kaiser; 64 phases, linear between them): flat within
+ * Windowed-sinc interpolation (24 taps, Kaiser; 64 phases, linear between them): flat within
  * 0.1 dB to 0.8 of Nyquist.
  */
 #ifndef VC_FAR_LINE_H
@@ -11,7 +11,7 @@
 
 #define VC_FAR_LINE_MAX_BLOCK 160
 /* The least delay: the taps to the right of the sample. */
-#define VC_FAR_LINE_MIN_DELAY 8
+#define VC_FAR_LINE_MIN_DELAY 12
 
 typedef struct vc_far_line {
     int16_t *ring;
