@@ -179,9 +179,9 @@ static void blends(const float *x, const float *table, size_t n_taps, const int3
 }
 
 /* The stream count is a constant in each copy, so that the compiler vectorizes the strided access,
- * which it does well for 1, 2, 3 and 4, except where AVX2 deals floats out to 2 and 4. Six and eight
- * are done as two halves. Other counts (no pair of rates has one) are better not vectorized. Not
- * inlined: `restrict` does not survive that, and the loops with it. */
+ * which it does well for 1, 2, 3 and 4, except where AVX2 deals floats out to 2 and 4. Six and
+ * eight are done as two halves. Other counts (no pair of rates has one) are better not vectorized.
+ * Not inlined: `restrict` does not survive that, and the loops with it. */
 #define NOT_INLINE static __attribute__((noinline))
 
 #define EACH_COUNT(name, m, ...)                                                                   \
