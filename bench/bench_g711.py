@@ -5,8 +5,8 @@
 20 ms (160 samples) and 1 s (8000 samples) a call, through the Python door of each, over 50 frames
 that differ: a processor learns the branches of one frame by heart. The results are compared before
 anything is timed. decode makes an array; decode_bytes makes bytes, as audioop does; the _into calls
-make nothing. "0 samples" is the call alone. The last row is what Python takes for the least call that
-there is, len of the codes, in the same loop: the bound for whatever is compared with audioop here.
+make nothing. "0 samples" is the call alone. The last row is what Python takes for the least call
+that there is, len of the codes, in the same loop: the bound for what is compared with audioop here.
 """
 
 from __future__ import annotations
