@@ -5,7 +5,8 @@
 20 ms (160 samples) and 1 s (8000 samples) a call, through the Python door of each, over 50 frames
 that differ: a processor learns the branches of one frame by heart. The results are compared before
 anything is timed. decode makes an array; decode_bytes makes bytes, as audioop does; the _into calls
-make nothing. "0 samples" is the call alone: no call can be quicker.
+make nothing. "0 samples" is the call alone. The last row is what Python takes for the least call
+that there is, len of the codes, in the same loop: the bound for what is compared with audioop here.
 """
 
 from __future__ import annotations
@@ -89,6 +90,13 @@ def test_g711(
         assert bytes(out) == expected
     us, peer_us = compare(benchmark, ours, theirs, CALLS)
     rows.append((f"{law} {operation}, {samples} samples", us, peer, peer_us))
+
+
+def test_least_call(benchmark: BenchmarkFixture) -> None:
+    frames = [bytes([number]) * 160 for number in range(FRAMES)]
+    least, theirs = repeated(len, frames), repeated(audioop.ulaw2lin, frames, 2)
+    us, peer_us = compare(benchmark, least, theirs, CALLS)
+    rows.append(("len(), beside decoding 160 samples", us, "audioop", peer_us))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -179,8 +179,9 @@ static void blends(const float *x, const float *table, size_t n_taps, const int3
 }
 
 /* The stream count is a constant in each copy, so that the compiler vectorizes the strided access,
- * which it does for 1, 2, 3 and 4. Six is done as three and two. Not inlined: `restrict` does not
- * survive that, and the loops with it. */
+ * which it does well for 1, 2, 3 and 4, except where AVX2 deals floats out to 2 and 4. Six and
+ * eight are done as two halves. Other counts (no pair of rates has one) are better not vectorized.
+ * Not inlined: `restrict` does not survive that, and the loops with it. */
 #define NOT_INLINE static __attribute__((noinline))
 
 #define EACH_COUNT(name, m, ...)                                                                   \
@@ -190,86 +191,85 @@ static void blends(const float *x, const float *table, size_t n_taps, const int3
     case 3: name##_3(__VA_ARGS__); break;                                                          \
     case 4: name##_4(__VA_ARGS__); break;                                                          \
     case 6: name##_6(__VA_ARGS__); break;                                                          \
-    default: name##_of(__VA_ARGS__, m); break;                                                     \
+    case 8: name##_8(__VA_ARGS__); break;                                                          \
+    default: name##_any(__VA_ARGS__, m); break;                                                    \
     }
 
-enum { SIX_BLOCK = 32 };
+enum { HALVES_BLOCK = 32 };
 
-#define DEAL_BY(name, type, m)                                                                     \
+#define DEAL_ANY(name, type, convert)                                                              \
+    NOT_INLINE void name##_any(const type *restrict in, size_t n, float *restrict streams,         \
+                               size_t stride, size_t m)                                            \
+    {                                                                                              \
+        for (size_t q = 0; q < n; q++)                                                             \
+            for (size_t r = 0; r < m; r++) {                                                       \
+                streams[r * stride + q] = convert(in[q * m + r]);                                  \
+                __asm__(""); /* keeps it scalar */                                                 \
+            }                                                                                      \
+    }
+
+#define DEAL_BY(name, type, convert, m)                                                            \
     NOT_INLINE void name##_##m(const type *restrict in, size_t n, float *restrict streams,         \
                                size_t stride)                                                      \
     {                                                                                              \
-        name##_of(in, n, streams, stride, m);                                                      \
-    }
-
-#define DEAL(name, type, convert)                                                                  \
-    ALWAYS_INLINE void name##_of(const type *restrict in, size_t n, float *restrict streams,       \
-                                 size_t stride, const size_t m)                                    \
-    {                                                                                              \
         for (size_t q = 0; q < n; q++)                                                             \
             for (size_t r = 0; r < m; r++) streams[r * stride + q] = convert(in[q * m + r]);       \
-    }                                                                                              \
-    DEAL_BY(name, type, 1)                                                                         \
-    DEAL_BY(name, type, 2)                                                                         \
-    DEAL_BY(name, type, 3)                                                                         \
-    DEAL_BY(name, type, 4)                                                                         \
-    NOT_INLINE void name##_6(const type *restrict in, size_t n, float *restrict streams,           \
-                             size_t stride)                                                        \
+    }
+
+#define DEAL_BY_HALVES(name, type, half, m)                                                        \
+    NOT_INLINE void name##_##m(const type *restrict in, size_t n, float *restrict streams,         \
+                               size_t stride)                                                      \
     {                                                                                              \
-        for (size_t done = 0; done < n; done += SIX_BLOCK) {                                       \
-            size_t part = n - done < SIX_BLOCK ? n - done : SIX_BLOCK;                             \
-            float thirds[3 * 2 * SIX_BLOCK];                                                       \
-            name##_3(in + 6 * done, 2 * part, thirds, 2 * SIX_BLOCK);                              \
-            for (size_t r = 0; r < 3; r++) {                                                       \
-                float *restrict to = streams + r * stride + done;                                  \
-                const float *restrict from = thirds + r * 2 * SIX_BLOCK;                           \
-                for (size_t q = 0; q < part; q++) {                                                \
-                    to[q] = from[2 * q];                                                           \
-                    to[3 * stride + q] = from[2 * q + 1];                                          \
-                }                                                                                  \
-            }                                                                                      \
+        for (size_t done = 0; done < n; done += HALVES_BLOCK) {                                    \
+            size_t part = n - done < HALVES_BLOCK ? n - done : HALVES_BLOCK;                       \
+            float halves[m * HALVES_BLOCK];                                                        \
+            name##_##half(in + m * done, 2 * part, halves, 2 * HALVES_BLOCK);                      \
+            for (size_t r = 0; r < half; r++)                                                      \
+                deal_f32_2(halves + r * 2 * HALVES_BLOCK, part, streams + r * stride + done,       \
+                           half * stride);                                                         \
         }                                                                                          \
-    }                                                                                              \
+    }
+
+#define DEAL(name, type)                                                                           \
     static void name(const type *in, size_t n, float *streams, size_t stride, size_t m)            \
     {                                                                                              \
         EACH_COUNT(name, m, in, n, streams, stride)                                                \
     }
 
-#define GATHER_BY(name, type, m)                                                                   \
+#define GATHER_BY(name, type, convert, m)                                                          \
     NOT_INLINE void name##_##m(const float *restrict streams, size_t stride, type *restrict out,   \
                                size_t n)                                                           \
     {                                                                                              \
-        name##_of(streams, stride, out, n, m);                                                     \
+        for (size_t q = 0; q < n; q++)                                                             \
+            for (size_t p = 0; p < m; p++) out[q * m + p] = convert(streams[p * stride + q]);      \
+    }
+
+#define GATHER_BY_HALVES(name, type, half, m)                                                      \
+    NOT_INLINE void name##_##m(const float *restrict streams, size_t stride, type *restrict out,   \
+                               size_t n)                                                           \
+    {                                                                                              \
+        for (size_t done = 0; done < n; done += HALVES_BLOCK) {                                    \
+            size_t part = n - done < HALVES_BLOCK ? n - done : HALVES_BLOCK;                       \
+            float halves[m * HALVES_BLOCK];                                                        \
+            for (size_t p = 0; p < half; p++)                                                      \
+                gather_f32_2(streams + p * stride + done, half * stride,                           \
+                             halves + p * 2 * HALVES_BLOCK, part);                                 \
+            name##_##half(halves, 2 * HALVES_BLOCK, out + m * done, 2 * part);                     \
+        }                                                                                          \
     }
 
 #define GATHER(name, type, convert)                                                                \
-    ALWAYS_INLINE void name##_of(const float *restrict streams, size_t stride, type *restrict out, \
-                                 size_t n, const size_t m)                                         \
+    NOT_INLINE void name##_any(const float *restrict streams, size_t stride, type *restrict out,   \
+                               size_t n, size_t m)                                                 \
     {                                                                                              \
         for (size_t q = 0; q < n; q++)                                                             \
-            for (size_t p = 0; p < m; p++) out[q * m + p] = convert(streams[p * stride + q]);      \
-    }                                                                                              \
-    GATHER_BY(name, type, 1)                                                                       \
-    GATHER_BY(name, type, 2)                                                                       \
-    GATHER_BY(name, type, 3)                                                                       \
-    GATHER_BY(name, type, 4)                                                                       \
-    NOT_INLINE void name##_6(const float *restrict streams, size_t stride, type *restrict out,     \
-                             size_t n)                                                             \
-    {                                                                                              \
-        for (size_t done = 0; done < n; done += SIX_BLOCK) {                                       \
-            size_t part = n - done < SIX_BLOCK ? n - done : SIX_BLOCK;                             \
-            float thirds[3 * 2 * SIX_BLOCK];                                                       \
-            for (size_t p = 0; p < 3; p++) {                                                       \
-                const float *restrict from = streams + p * stride + done;                          \
-                float *restrict to = thirds + p * 2 * SIX_BLOCK;                                   \
-                for (size_t q = 0; q < part; q++) {                                                \
-                    to[2 * q] = from[q];                                                           \
-                    to[2 * q + 1] = from[3 * stride + q];                                          \
-                }                                                                                  \
+            for (size_t p = 0; p < m; p++) {                                                       \
+                out[q * m + p] = convert(streams[p * stride + q]);                                 \
+                __asm__(""); /* keeps it scalar */                                                 \
             }                                                                                      \
-            name##_3(thirds, 2 * SIX_BLOCK, out + 6 * done, 2 * part);                             \
-        }                                                                                          \
     }                                                                                              \
+    GATHER_BY_HALVES(name, type, 3, 6)                                                             \
+    GATHER_BY_HALVES(name, type, 4, 8)                                                             \
     static void name(const float *streams, size_t stride, size_t m, type *out, size_t n)           \
     {                                                                                              \
         EACH_COUNT(name, m, streams, stride, out, n)                                               \
@@ -277,10 +277,76 @@ enum { SIX_BLOCK = 32 };
 
 #define AS_IS(sample) (sample)
 
-DEAL(deal_s16, int16_t, vc_s16_to_f32)
-DEAL(deal_f32, float, AS_IS)
-GATHER(gather_s16, int16_t, vc_f32_to_s16)
+DEAL_BY(deal_f32, float, AS_IS, 1)
+DEAL_BY(deal_f32, float, AS_IS, 3)
+
+#if defined(__AVX2__)
+/* Halves of 16 bytes where the shuffles, which stay within them, want them. */
+#define load_pair(low, high)                                                                       \
+    _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1)
+
+NOT_INLINE void deal_f32_2(const float *restrict in, size_t n, float *restrict streams,
+                           size_t stride)
+{
+    size_t q = 0;
+    for (; q + 8 <= n; q += 8) {
+        const float *from = in + 2 * q;
+        __m256 a = load_pair(from, from + 8), b = load_pair(from + 4, from + 12);
+        _mm256_storeu_ps(streams + q, _mm256_shuffle_ps(a, b, 0x88));
+        _mm256_storeu_ps(streams + stride + q, _mm256_shuffle_ps(a, b, 0xdd));
+    }
+    for (; q < n; q++)
+        for (size_t r = 0; r < 2; r++) streams[r * stride + q] = in[2 * q + r];
+}
+
+NOT_INLINE void deal_f32_4(const float *restrict in, size_t n, float *restrict streams,
+                           size_t stride)
+{
+    size_t q = 0;
+    for (; q + 8 <= n; q += 8) {
+        const float *from = in + 4 * q;
+        __m256 a = load_pair(from, from + 16), b = load_pair(from + 4, from + 20);
+        __m256 c = load_pair(from + 8, from + 24), d = load_pair(from + 12, from + 28);
+        __m256 ab = _mm256_unpacklo_ps(a, b), cd = _mm256_unpacklo_ps(c, d);
+        _mm256_storeu_ps(streams + q, _mm256_shuffle_ps(ab, cd, 0x44));
+        _mm256_storeu_ps(streams + stride + q, _mm256_shuffle_ps(ab, cd, 0xee));
+        ab = _mm256_unpackhi_ps(a, b), cd = _mm256_unpackhi_ps(c, d);
+        _mm256_storeu_ps(streams + 2 * stride + q, _mm256_shuffle_ps(ab, cd, 0x44));
+        _mm256_storeu_ps(streams + 3 * stride + q, _mm256_shuffle_ps(ab, cd, 0xee));
+    }
+    for (; q < n; q++)
+        for (size_t r = 0; r < 4; r++) streams[r * stride + q] = in[4 * q + r];
+}
+#else
+DEAL_BY(deal_f32, float, AS_IS, 2)
+DEAL_BY(deal_f32, float, AS_IS, 4)
+#endif
+
+DEAL_ANY(deal_f32, float, AS_IS)
+DEAL_BY_HALVES(deal_f32, float, 3, 6)
+DEAL_BY_HALVES(deal_f32, float, 4, 8)
+DEAL(deal_f32, float)
+
+DEAL_BY(deal_s16, int16_t, vc_s16_to_f32, 1)
+DEAL_BY(deal_s16, int16_t, vc_s16_to_f32, 2)
+DEAL_BY(deal_s16, int16_t, vc_s16_to_f32, 3)
+DEAL_BY(deal_s16, int16_t, vc_s16_to_f32, 4)
+DEAL_ANY(deal_s16, int16_t, vc_s16_to_f32)
+DEAL_BY_HALVES(deal_s16, int16_t, 3, 6)
+DEAL_BY_HALVES(deal_s16, int16_t, 4, 8)
+DEAL(deal_s16, int16_t)
+
+GATHER_BY(gather_f32, float, AS_IS, 1)
+GATHER_BY(gather_f32, float, AS_IS, 2)
+GATHER_BY(gather_f32, float, AS_IS, 3)
+GATHER_BY(gather_f32, float, AS_IS, 4)
 GATHER(gather_f32, float, AS_IS)
+
+GATHER_BY(gather_s16, int16_t, vc_f32_to_s16, 1)
+GATHER_BY(gather_s16, int16_t, vc_f32_to_s16, 2)
+GATHER_BY(gather_s16, int16_t, vc_f32_to_s16, 3)
+GATHER_BY(gather_s16, int16_t, vc_f32_to_s16, 4)
+GATHER(gather_s16, int16_t, vc_f32_to_s16)
 
 const vc_resample_kernels VC_RESAMPLE_TABLE = {
     VC_LANES, columns, columns2, columns3, dots, blends, deal_s16, deal_f32, gather_s16, gather_f32,

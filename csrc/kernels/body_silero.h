@@ -9,7 +9,7 @@
  * middle equal those mirrored below it, and conv1's weights are packed in the order of the output.
  * Layers: a tile of rows (frames or streams) x TILE vectors of outputs stays in registers
  * while the inputs run; taps that only meet padding are left out.
- * Order: each output is one chain: bias, then the inputs in order. One row or four, skipping zero
+ * Order: each output is one chain: bias, then the inputs in order. One row or more, skipping zero
  * inputs or not, the chain is the same, so a batch equals single steps bit for bit. (A sum that
  * starts at a bias that is not -0 is never -0, so adding a zero product changes nothing.)
  */
@@ -21,10 +21,11 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* What vc_lanes.h does not have, and TILE: vectors of outputs in a tile of 4 rows, so that the
- * sums, the inputs and a weight fit the level's registers. */
+/* What vc_lanes.h does not have, and vectors of outputs at once: TILE beside 4 frames of one stream
+ * or ROWS streams, CONV1_WIDE beside 4 frames of CONV_ROWS streams, so that the sums, the weights
+ * and an input fit the level's registers and no sum waits for its last product. */
 #if defined(VC_SILERO_AVX512)
-enum { TILE = 4 };
+enum { TILE = 4, CONV1_WIDE = 2 };
 #define lanes_sub(a, b)      _mm512_sub_ps(a, b)
 #define lanes_mul(a, b)      _mm512_mul_ps(a, b)
 #define lanes_msub(a, b, to) _mm512_fnmadd_ps(a, b, to)
@@ -36,7 +37,7 @@ enum { TILE = 4 };
 #define lanes_low2(a, b)     _mm512_shuffle_ps(a, b, 0x44)
 #define lanes_high2(a, b)    _mm512_shuffle_ps(a, b, 0xee)
 #elif defined(VC_SILERO_AVX2)
-enum { TILE = 2 };
+enum { TILE = 2, CONV1_WIDE = 1 };
 #define lanes_sub(a, b)      _mm256_sub_ps(a, b)
 #define lanes_mul(a, b)      _mm256_mul_ps(a, b)
 #define lanes_msub(a, b, to) _mm256_fnmadd_ps(a, b, to)
@@ -48,7 +49,7 @@ enum { TILE = 2 };
 #define lanes_low2(a, b)     _mm256_shuffle_ps(a, b, 0x44)
 #define lanes_high2(a, b)    _mm256_shuffle_ps(a, b, 0xee)
 #elif defined(__aarch64__) /* neon, and c: the baseline has it */
-enum { TILE = 4 };
+enum { TILE = 4, CONV1_WIDE = 2 };
 #define lanes_sub(a, b)      vsubq_f32(a, b)
 #define lanes_mul(a, b)      vmulq_f32(a, b)
 #define lanes_msub(a, b, to) vfmsq_f32(to, a, b)
@@ -60,7 +61,7 @@ enum { TILE = 4 };
 #define lanes_low2(a, b)     vcombine_f32(vget_low_f32(a), vget_low_f32(b))
 #define lanes_high2(a, b)    vcombine_f32(vget_high_f32(a), vget_high_f32(b))
 #else
-enum { TILE = 2 };
+enum { TILE = 2, CONV1_WIDE = 1 };
 typedef int32_t lanes_bits __attribute__((vector_size(16)));
 #define lanes_sub(a, b)      ((a) - (b))
 #define lanes_mul(a, b)      ((a) * (b))
@@ -84,9 +85,11 @@ static inline vc_lanes lanes_sqrt(vc_lanes a)
 #define one_fma(a, b, c) ((a) * (b) + (c))
 #endif
 
+enum { ROWS = 6, CONV_ROWS = VC_SILERO_CONV_ROWS, CONV1_BLOCK = VC_LANES * CONV1_WIDE };
 enum { BLOCK = VC_LANES * TILE, COLUMNS = VC_SILERO_COLUMNS, HIDDEN = VC_SILERO_HIDDEN };
 enum { CONV1_FLOATS = VC_SILERO_FRAMES * 128, FRAMES = VC_SILERO_FRAMES };
 enum { ROW_FLOATS = sizeof(vc_silero_row) / sizeof(float) };
+enum { MAGNITUDE_FLOATS = VC_SILERO_MAGNITUDES * FRAMES };
 
 /* exp for |x| <= 87, relative error about 1e-7: Cephes expf, S. Moshier. */
 INLINE float exp_limited(float x)
@@ -271,18 +274,17 @@ INLINE void dft_row(const float *dft, const float *row, float *out, int real)
 
 /* Magnitudes [bin][frame]: 9 bins of row 0, 16 of each inner row, 8 of the last row. A row is
  * stored whole and the next one overwrites what is not unique. */
-static void stft(const vc_silero_net *net, vc_silero_scratch *s)
+static void stft(const vc_silero_net *net, vc_silero_scratch *s, float *restrict magnitude)
 {
     size_t half = net->rows / 2;
     if (net->rows == 16)
         dft_columns(net, s->input, s->rows, 16);
     else
         dft_columns(net, s->input, s->rows, 8);
-    dft_row(net->dft, s->rows, s->magnitude, 1);
+    dft_row(net->dft, s->rows, magnitude, 1);
     for (size_t k = 1; k < half; k++)
-        dft_row(net->dft + 512 * k, s->rows + 128 * k, s->magnitude + 4 * (9 + 16 * (k - 1)), 0);
-    dft_row(net->dft + 512 * half, s->rows + 128 * half, s->magnitude + 4 * (9 + 16 * (half - 1)),
-            1);
+        dft_row(net->dft + 512 * k, s->rows + 128 * k, magnitude + 4 * (9 + 16 * (k - 1)), 0);
+    dft_row(net->dft + 512 * half, s->rows + 128 * half, magnitude + 4 * (9 + 16 * (half - 1)), 1);
 }
 
 /* 4 frames of n_in -> 4 frames of 128, 3 taps, zero padding. */
@@ -290,27 +292,31 @@ static void conv1(const float *restrict weight, const float *restrict bias,
                   const float *restrict in, size_t n_in, float *restrict out)
 {
     for (size_t o = 0; o < 128; o += BLOCK) {
+        const float *from[TILE];
+        for (int v = 0; v < TILE; v++)
+            from[v] = weight + (o + VC_LANES * (size_t)v) / CONV1_BLOCK * CONV1_BLOCK * 3 * n_in +
+                      VC_LANES * (size_t)v % CONV1_BLOCK;
         vc_lanes sum[FRAMES][TILE];
         for (int v = 0; v < TILE; v++)
             sum[0][v] = sum[1][v] = sum[2][v] = sum[3][v] = vc_lanes_load(bias + o + VC_LANES * v);
-        for (size_t i = 0; i < n_in; i++, weight += 3 * BLOCK) {
+        for (size_t i = 0; i < n_in; i++) {
             vc_lanes x0 = vc_lanes_fill(in[4 * i]), x1 = vc_lanes_fill(in[4 * i + 1]);
             vc_lanes x2 = vc_lanes_fill(in[4 * i + 2]), x3 = vc_lanes_fill(in[4 * i + 3]);
             for (int v = 0; v < TILE; v++) {
-                vc_lanes w = vc_lanes_load(weight + VC_LANES * v);
+                vc_lanes w = vc_lanes_load(from[v] + 3 * CONV1_BLOCK * i);
                 sum[1][v] = vc_lanes_madd(w, x0, sum[1][v]);
                 sum[2][v] = vc_lanes_madd(w, x1, sum[2][v]);
                 sum[3][v] = vc_lanes_madd(w, x2, sum[3][v]);
             }
             for (int v = 0; v < TILE; v++) {
-                vc_lanes w = vc_lanes_load(weight + BLOCK + VC_LANES * v);
+                vc_lanes w = vc_lanes_load(from[v] + (3 * i + 1) * CONV1_BLOCK);
                 sum[0][v] = vc_lanes_madd(w, x0, sum[0][v]);
                 sum[1][v] = vc_lanes_madd(w, x1, sum[1][v]);
                 sum[2][v] = vc_lanes_madd(w, x2, sum[2][v]);
                 sum[3][v] = vc_lanes_madd(w, x3, sum[3][v]);
             }
             for (int v = 0; v < TILE; v++) {
-                vc_lanes w = vc_lanes_load(weight + 2 * BLOCK + VC_LANES * v);
+                vc_lanes w = vc_lanes_load(from[v] + (3 * i + 2) * CONV1_BLOCK);
                 sum[0][v] = vc_lanes_madd(w, x1, sum[0][v]);
                 sum[1][v] = vc_lanes_madd(w, x2, sum[1][v]);
                 sum[2][v] = vc_lanes_madd(w, x3, sum[2][v]);
@@ -322,6 +328,40 @@ static void conv1(const float *restrict weight, const float *restrict bias,
     }
 }
 
+/* The same for `rows` streams, whose inputs are MAGNITUDE_FLOATS apart. */
+INLINE void conv1_rows(const float *restrict weight, const float *restrict bias,
+                       const float *restrict in, size_t n_in, float *restrict out,
+                       const size_t rows)
+{
+    for (size_t o = 0; o < 128; o += VC_LANES * CONV1_WIDE) {
+        const float *from = weight + o * 3 * n_in;
+        vc_lanes sum[CONV_ROWS][FRAMES][CONV1_WIDE];
+        for (size_t r = 0; r < rows; r++)
+            for (size_t f = 0; f < FRAMES; f++)
+                for (size_t v = 0; v < CONV1_WIDE; v++)
+                    sum[r][f][v] = vc_lanes_load(bias + o + VC_LANES * v);
+        for (size_t i = 0; i < n_in; i++, from += 3 * CONV1_BLOCK) {
+            vc_lanes w[3][CONV1_WIDE];
+            for (size_t tap = 0; tap < 3; tap++)
+                for (size_t v = 0; v < CONV1_WIDE; v++)
+                    w[tap][v] = vc_lanes_load(from + tap * CONV1_BLOCK + VC_LANES * v);
+            for (size_t r = 0; r < rows; r++)
+                for (size_t f = 0; f < FRAMES; f++) {
+                    vc_lanes x = vc_lanes_fill(in[r * MAGNITUDE_FLOATS + 4 * i + f]);
+                    for (size_t tap = f == 3; tap < 3 - (size_t)(f == 0); tap++)
+                        for (size_t v = 0; v < CONV1_WIDE; v++)
+                            sum[r][f + 1 - tap][v] =
+                                vc_lanes_madd(w[tap][v], x, sum[r][f + 1 - tap][v]);
+                }
+        }
+        for (size_t r = 0; r < rows; r++)
+            for (size_t f = 0; f < FRAMES; f++)
+                for (size_t v = 0; v < CONV1_WIDE; v++)
+                    vc_lanes_store(out + r * CONV1_FLOATS + 128 * f + o + VC_LANES * v,
+                                   lanes_relu(sum[r][f][v]));
+    }
+}
+
 /* The inputs that are not zero in all of `rows` rows; returns how many. A ReLU leaves many zeros,
  * and weights that only meet zeros are not read. AHEAD more entries name an input that is there:
  * one row alone waits for its weights, and the processor cannot guess which come next. */
@@ -329,12 +369,18 @@ enum { AHEAD = 8 };
 INLINE size_t find_live(const float *in, size_t n, size_t stride, const size_t rows,
                         uint16_t *restrict live)
 {
+    uint32_t any[256]; /* the bits of all rows but the sign: a first loop that vectorizes */
+    for (size_t i = 0; i < n && rows > 1; i++) any[i] = 0;
+    for (size_t r = 0; r < rows && rows > 1; r++)
+        for (size_t i = 0; i < n; i++) {
+            uint32_t bits;
+            memcpy(&bits, in + r * stride + i, sizeof bits);
+            any[i] |= bits << 1;
+        }
     size_t n_live = 0;
     for (size_t i = 0; i < n; i++) {
-        int any = 0;
-        for (size_t r = 0; r < rows; r++) any |= in[r * stride + i] != 0.0f;
         live[n_live] = (uint16_t)i;
-        n_live += (size_t)any;
+        n_live += rows == 1 ? in[i] != 0.0f : any[i] != 0;
     }
     for (size_t i = 0; i < AHEAD; i++) live[n_live + i] = 0;
     return n_live;
@@ -348,7 +394,7 @@ INLINE void conv2_rows(const float *restrict weight, const float *restrict bias,
     uint16_t live[128 + AHEAD];
     size_t n_live = find_live(in, 128, 128, FRAMES * rows, live);
     for (size_t o = 0; o < 64; o += BLOCK, weight += 128 * 3 * BLOCK) {
-        vc_lanes sum[2][2][TILE];
+        vc_lanes sum[CONV_ROWS][2][TILE];
         for (size_t r = 0; r < rows; r++)
             for (int v = 0; v < TILE; v++)
                 sum[r][0][v] = sum[r][1][v] = vc_lanes_load(bias + o + VC_LANES * v);
@@ -358,21 +404,19 @@ INLINE void conv2_rows(const float *restrict weight, const float *restrict bias,
             if (rows == 1)
                 for (size_t tap = 0; tap < 3; tap++)
                     __builtin_prefetch(weight + (3 * live[j + AHEAD] + tap) * BLOCK);
-            vc_lanes x[2][FRAMES];
-            for (size_t r = 0; r < rows; r++)
-                for (size_t f = 0; f < FRAMES; f++)
-                    x[r][f] = vc_lanes_fill(in[r * CONV1_FLOATS + 128 * f + i]);
             for (int v = 0; v < TILE; v++) {
                 vc_lanes first = vc_lanes_load(w + VC_LANES * v);
                 vc_lanes middle = vc_lanes_load(w + BLOCK + VC_LANES * v);
                 vc_lanes last = vc_lanes_load(w + 2 * BLOCK + VC_LANES * v);
                 for (size_t r = 0; r < rows; r++) {
                     vc_lanes *to = &sum[r][0][v], *next = &sum[r][1][v];
-                    *to = vc_lanes_madd(middle, x[r][0], *to);
-                    *to = vc_lanes_madd(last, x[r][1], *to);
-                    *next = vc_lanes_madd(first, x[r][1], *next);
-                    *next = vc_lanes_madd(middle, x[r][2], *next);
-                    *next = vc_lanes_madd(last, x[r][3], *next);
+                    const float *from = in + r * CONV1_FLOATS + i;
+                    *to = vc_lanes_madd(middle, vc_lanes_fill(from[0]), *to);
+                    vc_lanes shared = vc_lanes_fill(from[128]);
+                    *to = vc_lanes_madd(last, shared, *to);
+                    *next = vc_lanes_madd(first, shared, *next);
+                    *next = vc_lanes_madd(middle, vc_lanes_fill(from[256]), *next);
+                    *next = vc_lanes_madd(last, vc_lanes_fill(from[384]), *next);
                 }
             }
         }
@@ -384,14 +428,6 @@ INLINE void conv2_rows(const float *restrict weight, const float *restrict bias,
     }
 }
 
-static void conv2(const float *weight, const float *bias, const float *in, float *out, size_t rows)
-{
-    if (rows == 2)
-        conv2_rows(weight, bias, in, out, 2);
-    else
-        conv2_rows(weight, bias, in, out, 1);
-}
-
 /* A dense layer for `rows` streams, whose inputs and outputs are ROW_FLOATS apart; `group` blocks
  * at once, so that one row too has enough independent sums. */
 INLINE void dense_group(const float *restrict weight, const float *restrict bias,
@@ -399,7 +435,7 @@ INLINE void dense_group(const float *restrict weight, const float *restrict bias
                         size_t stride, float *restrict out, int relu, const size_t rows,
                         const size_t group)
 {
-    vc_lanes sum[4][TILE]; /* [group or row] */
+    vc_lanes sum[ROWS][TILE]; /* [group or row] */
     for (size_t k = 0; k < group * rows; k++)
         for (size_t v = 0; v < TILE; v++)
             sum[k][v] = vc_lanes_load(bias + k % group * BLOCK + VC_LANES * v);
@@ -408,14 +444,16 @@ INLINE void dense_group(const float *restrict weight, const float *restrict bias
         if (rows == 1)
             for (size_t g = 0; g < group; g++)
                 __builtin_prefetch(weight + g * stride + live[j + AHEAD] * BLOCK);
-        vc_lanes x[4];
-        for (size_t r = 0; r < rows; r++) x[r] = vc_lanes_fill(in[r * ROW_FLOATS + i]);
-        for (size_t g = 0; g < group; g++)
-            for (size_t v = 0; v < TILE; v++) {
-                vc_lanes w = vc_lanes_load(weight + g * stride + i * BLOCK + VC_LANES * v);
-                for (size_t r = 0; r < rows; r++)
-                    sum[g + r * group][v] = vc_lanes_madd(w, x[r], sum[g + r * group][v]);
+        for (size_t g = 0; g < group; g++) {
+            vc_lanes w[TILE];
+            for (size_t v = 0; v < TILE; v++)
+                w[v] = vc_lanes_load(weight + g * stride + i * BLOCK + VC_LANES * v);
+            for (size_t r = 0; r < rows; r++) {
+                vc_lanes x = vc_lanes_fill(in[r * ROW_FLOATS + i]);
+                for (size_t v = 0; v < TILE; v++)
+                    sum[g + r * group][v] = vc_lanes_madd(w[v], x, sum[g + r * group][v]);
             }
+        }
     }
     for (size_t r = 0; r < rows; r++)
         for (size_t g = 0; g < group; g++)
@@ -426,39 +464,68 @@ INLINE void dense_group(const float *restrict weight, const float *restrict bias
             }
 }
 
-INLINE void dense_rows(const float *weight, const float *bias, const float *in, size_t n_in,
-                       float *out, size_t n_out, int relu, const size_t rows, const size_t group)
+/* One stream: four blocks at once. */
+static void dense_one(const float *weight, const float *bias, const float *in, size_t n_in,
+                      float *out, size_t n_out, int relu)
 {
     uint16_t live[256 + AHEAD];
-    size_t n_live = find_live(in, n_in, ROW_FLOATS, rows, live), stride = n_in * BLOCK, o = 0;
-    for (; o + group * BLOCK <= n_out; o += group * BLOCK)
-        dense_group(weight + o * n_in, bias + o, in, live, n_live, stride, out + o, relu, rows,
-                    group);
+    size_t n_live = find_live(in, n_in, ROW_FLOATS, 1, live), stride = n_in * BLOCK, o = 0;
+    for (; o + 4 * BLOCK <= n_out; o += 4 * BLOCK)
+        dense_group(weight + o * n_in, bias + o, in, live, n_live, stride, out + o, relu, 1, 4);
     for (; o < n_out; o += BLOCK)
-        dense_group(weight + o * n_in, bias + o, in, live, n_live, stride, out + o, relu, rows, 1);
+        dense_group(weight + o * n_in, bias + o, in, live, n_live, stride, out + o, relu, 1, 1);
 }
 
+/* A block of weights stays in the first-level cache for all groups of streams, which are of equal
+ * sizes, or nearly so. */
 static void dense(const float *weight, const float *bias, const float *in, size_t n_in, float *out,
-                  size_t n_out, int relu, size_t rows)
+                  size_t n_out, int relu, size_t n)
 {
-    switch (rows) {
-    case 1: dense_rows(weight, bias, in, n_in, out, n_out, relu, 1, 4); break;
-    case 2: dense_rows(weight, bias, in, n_in, out, n_out, relu, 2, 2); break;
-    case 3: dense_rows(weight, bias, in, n_in, out, n_out, relu, 3, 1); break;
-    default: dense_rows(weight, bias, in, n_in, out, n_out, relu, 4, 1); break;
+    enum { MOST_GROUPS = (VC_SILERO_TILE + ROWS - 1) / ROWS };
+    uint16_t live[MOST_GROUPS][256 + AHEAD];
+    size_t n_live[MOST_GROUPS], starts[MOST_GROUPS + 1], groups = (n + ROWS - 1) / ROWS;
+    if (n == 1) {
+        dense_one(weight, bias, in, n_in, out, n_out, relu);
+        return;
     }
+    for (size_t g = 0; g <= groups; g++) starts[g] = n * g / groups;
+    for (size_t g = 0; g < groups; g++)
+        n_live[g] = find_live(in + starts[g] * ROW_FLOATS, n_in, ROW_FLOATS,
+                              starts[g + 1] - starts[g], live[g]);
+    /* Two streams need two blocks at once for enough independent sums. */
+    int two = n == 2 && n_out % (2 * BLOCK) == 0;
+    for (size_t o = 0; o < n_out; o += two ? 2 * BLOCK : BLOCK)
+        for (size_t g = 0; g < groups; g++) {
+            const float *w = weight + o * n_in, *from = in + starts[g] * ROW_FLOATS;
+            float *to = out + starts[g] * ROW_FLOATS + o;
+#define GROUP(rows, blocks)                                                                        \
+    dense_group(w, bias + o, from, live[g], n_live[g], n_in * BLOCK, to, relu, rows, blocks)
+            switch (starts[g + 1] - starts[g]) {
+            case 2:
+                if (two)
+                    GROUP(2, 2);
+                else
+                    GROUP(2, 1);
+                break;
+            case 3: GROUP(3, 1); break;
+            case 4: GROUP(4, 1); break;
+            case 5: GROUP(5, 1); break;
+            default: GROUP(6, 1); break;
+            }
+#undef GROUP
+        }
 }
 
-/* The LSTM cell: gates i, f, g, o of 128 each. */
-static void cell(const float *restrict gates, float *restrict c, float *restrict h)
+/* The LSTM cell: gates i, f, g, o of 128 each, which are overwritten. Short loops, so that the
+ * processor has several vectors in the works. */
+static void cell(float *restrict gates, float *restrict c, float *restrict h)
 {
-    for (int j = 0; j < HIDDEN; j++) {
-        float in = sigmoid(gates[j]), keep = sigmoid(gates[HIDDEN + j]);
-        float new = tanh_limited(gates[2 * HIDDEN + j]), show = sigmoid(gates[3 * HIDDEN + j]);
-        float kept = one_fma(keep, c[j], in * new);
-        c[j] = kept;
-        h[j] = show * tanh_limited(kept);
-    }
+    for (int j = 0; j < 2 * HIDDEN; j++) gates[j] = sigmoid(gates[j]);
+    for (int j = 2 * HIDDEN; j < 3 * HIDDEN; j++) gates[j] = tanh_limited(gates[j]);
+    for (int j = 3 * HIDDEN; j < 4 * HIDDEN; j++) gates[j] = sigmoid(gates[j]);
+    for (int j = 0; j < HIDDEN; j++)
+        c[j] = one_fma(gates[HIDDEN + j], c[j], gates[j] * gates[2 * HIDDEN + j]);
+    for (int j = 0; j < HIDDEN; j++) h[j] = gates[3 * HIDDEN + j] * tanh_limited(c[j]);
 }
 
 static float head(const float *restrict weight, const float *restrict h)
@@ -472,18 +539,37 @@ static float head(const float *restrict weight, const float *restrict h)
     return sigmoid(total);
 }
 
+/* `rows` streams' magnitudes to the input of the third convolution. */
+static void convolve(const vc_silero_net *net, vc_silero_scratch *s, float *out, size_t rows)
+{
+    switch (rows) {
+    case 1:
+        conv1(net->conv1, net->conv1_bias, s->magnitude[0], net->bins, s->conv1[0]);
+        conv2_rows(net->conv2, net->conv2_bias, s->conv1[0], out, 1);
+        break;
+    case 2:
+        conv1_rows(net->conv1, net->conv1_bias, s->magnitude[0], net->bins, s->conv1[0], 2);
+        conv2_rows(net->conv2, net->conv2_bias, s->conv1[0], out, 2);
+        break;
+    default:
+        conv1_rows(net->conv1, net->conv1_bias, s->magnitude[0], net->bins, s->conv1[0], 3);
+        conv2_rows(net->conv2, net->conv2_bias, s->conv1[0], out, 3);
+        break;
+    }
+}
+
 static void step(const vc_silero_net *net, const float *const *windows,
                  vc_silero_state *const *states, size_t n, vc_silero_scratch *s,
                  vc_silero_row *rows, float *probabilities)
 {
-    for (size_t r = 0; r < n; r++) {
-        gather(net, windows[r], states[r], s->input);
-        stft(net, s);
-        size_t half = r & 1; /* conv2 runs for pairs of streams */
-        conv1(net->conv1, net->conv1_bias, s->magnitude, net->bins, s->conv1[half]);
-        if (half || r + 1 == n)
-            conv2(net->conv2, net->conv2_bias, s->conv1[0], rows[r - half].conv2, half + 1);
-        memcpy(rows[r].xh + HIDDEN, states[r]->h, sizeof states[r]->h);
+    for (size_t first = 0, count; first < n; first += count) {
+        count = n - first < CONV_ROWS ? n - first : CONV_ROWS;
+        for (size_t r = 0; r < count; r++) {
+            gather(net, windows[first + r], states[first + r], s->input);
+            stft(net, s, s->magnitude[r]);
+            memcpy(rows[first + r].xh + HIDDEN, states[first + r]->h, sizeof states[first + r]->h);
+        }
+        convolve(net, s, rows[first].conv2, count);
     }
     dense(net->conv3, net->conv3_bias, rows->conv2, 128, rows->conv3, 64, 1, n);
     dense(net->conv4, net->conv4_bias, rows->conv3, 64, rows->xh, 128, 1, n);
@@ -494,4 +580,4 @@ static void step(const vc_silero_net *net, const float *const *windows,
     }
 }
 
-const vc_silero_kernel VC_SILERO_TABLE = {BLOCK, step};
+const vc_silero_kernel VC_SILERO_TABLE = {BLOCK, CONV1_BLOCK, step};

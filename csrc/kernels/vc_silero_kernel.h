@@ -16,7 +16,9 @@ enum {
     VC_SILERO_MAX_INPUT = 640, /* context 64 + window 512 + reflected 64 */
     VC_SILERO_MAX_BINS = 129,
     VC_SILERO_HIDDEN = 128,
-    VC_SILERO_TILE = 4, /* streams that one pass over the weights serves */
+    VC_SILERO_MAGNITUDES = 144, /* what a stream's STFT writes; MAX_BINS used */
+    VC_SILERO_CONV_ROWS = 3,    /* streams whose convolutions run together */
+    VC_SILERO_TILE = 16,        /* streams that one pass over the other weights serves */
 };
 
 /* The network's constants, packed for one level. */
@@ -44,16 +46,18 @@ typedef struct vc_silero_row {
     float gates[512];
 } vc_silero_row;
 
-/* Scratch of the layers that run stream by stream. */
+/* Scratch of the layers that run for few streams at once. */
 typedef struct vc_silero_scratch {
     float input[VC_SILERO_MAX_INPUT];
     float rows[9 * 2 * VC_SILERO_COLUMNS * VC_SILERO_FRAMES];
-    float magnitude[144 * VC_SILERO_FRAMES]; /* [bin][frame], 129 bins used */
-    float conv1[2][VC_SILERO_FRAMES * 128];  /* of two streams */
+    /* [bin][frame] */
+    float magnitude[VC_SILERO_CONV_ROWS][VC_SILERO_MAGNITUDES * VC_SILERO_FRAMES];
+    float conv1[VC_SILERO_CONV_ROWS][VC_SILERO_FRAMES * 128];
 } vc_silero_scratch;
 
 typedef struct vc_silero_kernel {
-    size_t block; /* outputs in one block of packed weights */
+    size_t block;       /* outputs in one block of packed weights */
+    size_t conv1_block; /* in one of the first convolution */
     /* One window for each of n <= VC_SILERO_TILE streams. Scratch is 64-byte aligned. */
     void (*step)(const vc_silero_net *net, const float *const *windows,
                  vc_silero_state *const *states, size_t n, vc_silero_scratch *scratch,

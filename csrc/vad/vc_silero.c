@@ -119,7 +119,6 @@ vc_silero_model_config vc_silero_model_config_default(void)
 typedef struct packer {
     const unsigned char *file;
     float *packed;
-    size_t block;
 } packer;
 
 static float file_float(const packer *p, size_t index)
@@ -158,16 +157,16 @@ static size_t bin_at(size_t position, size_t rows)
 /* File [output][input][tap] -> [block][input][tap][output in block]. With stft_rows the inputs are
  * reordered as the STFT delivers them; tap_major turns [input][tap] into [tap][input], which makes
  * a convolution over adjacent frames one long dense layer. */
-static const float *pack_matrix(packer *p, size_t outputs, size_t inputs, size_t taps,
+static const float *pack_matrix(packer *p, size_t block, size_t outputs, size_t inputs, size_t taps,
                                 size_t stft_rows, int tap_major)
 {
     float *start = take(p, outputs * inputs * taps), *to = start;
-    for (size_t first = 0; first < outputs; first += p->block)
+    for (size_t first = 0; first < outputs; first += block)
         for (size_t j = 0; j < inputs * taps; j++) {
             size_t input = tap_major ? j % inputs : j / taps;
             size_t tap = tap_major ? j / inputs : j % taps;
             if (stft_rows) input = bin_at(input, stft_rows);
-            for (size_t o = first; o < first + p->block; o++)
+            for (size_t o = first; o < first + block; o++)
                 *to++ = file_float(p, (o * inputs + input) * taps + tap);
         }
     p->file += 4 * outputs * inputs * taps;
@@ -215,20 +214,21 @@ vc_status vc_silero_model_create(vc_silero_model **out, const vc_silero_model_co
     model->rate_hz = config->rate_hz;
 
     packer p = {(const unsigned char *)config->weights + HEADER_BYTES,
-                (float *)(void *)((char *)model + header), model->kernel->block};
+                (float *)(void *)((char *)model + header)};
+    size_t block = model->kernel->block;
     vc_silero_net *net = &model->net;
     net->rows = rows;
     net->bins = bins;
     net->window = pack_vector(&p, 16 * rows);
-    net->conv1 = pack_matrix(&p, 128, bins, 3, rows, 0);
+    net->conv1 = pack_matrix(&p, model->kernel->conv1_block, 128, bins, 3, rows, 0);
     net->conv1_bias = pack_vector(&p, 128);
-    net->conv2 = pack_matrix(&p, 64, 128, 3, 0, 0);
+    net->conv2 = pack_matrix(&p, block, 64, 128, 3, 0, 0);
     net->conv2_bias = pack_vector(&p, 64);
-    net->conv3 = pack_matrix(&p, 64, 64, 2, 0, 1);
+    net->conv3 = pack_matrix(&p, block, 64, 64, 2, 0, 1);
     net->conv3_bias = pack_vector(&p, 64);
-    net->conv4 = pack_matrix(&p, 128, 64, 1, 0, 0);
+    net->conv4 = pack_matrix(&p, block, 128, 64, 1, 0, 0);
     net->conv4_bias = pack_vector(&p, 128);
-    net->lstm = pack_matrix(&p, 512, 256, 1, 0, 0);
+    net->lstm = pack_matrix(&p, block, 512, 256, 1, 0, 0);
     net->lstm_bias = pack_vector(&p, 512);
     net->head = pack_vector(&p, VC_SILERO_HIDDEN + 1);
     net->dft = make_dft(&p, rows);
@@ -292,7 +292,7 @@ void vc_silero_reset(vc_silero *vad)
 vc_status vc_silero_process(vc_silero *vad, const float *window, float *probability)
 {
     if (!vad || !window || !probability) return VC_E_NULL;
-    /* On the stack (16 KB), so that a thousand streams do not hold scratch. */
+    /* On the stack (24 KB), so that a thousand streams do not hold scratch. */
     _Alignas(64) vc_silero_scratch scratch;
     _Alignas(64) vc_silero_row row;
     vc_silero_state *state = &vad->state;

@@ -367,8 +367,8 @@ def _cases() -> list[Case]:
             kinds = ("random", "extreme")
             found.append(Case(f"fft.{direction}", f"n={n}", build, (n,), n, f"{n} samples", kinds))
     for rate_hz in (8000, 16000):
-        for streams in (1, 4):
-            sizes = (1, 2, 3, 4, 5) if streams == 1 else (7, 16)
+        for streams in (1, 4, 16):
+            sizes = (1, 2, 3, 4, 5) if streams == 1 else (7, 13) if streams == 4 else (16, 19)
             what = f"{streams} window{'s' if streams > 1 else ''} of 32 ms"
             variant = f"{rate_hz // 1000} kHz, {streams} at once"
             found.append(Case("silero.step", variant, silero(rate_hz), sizes, streams, what))

@@ -9,7 +9,7 @@
 
 #include "vc_test.h"
 
-enum { MOST_SAMPLES = 512, STREAMS = 11, ROUNDS = 12 };
+enum { MOST_SAMPLES = 512, STREAMS = 35, ROUNDS = 36 };
 
 typedef struct weights {
     unsigned char *bytes;
