@@ -13,13 +13,14 @@
 
 enum { MAX_BLOCK = 160, LINE_MS = 1024 };
 
-static const float SURE = 20.0f, SURE_OF_JUMP = 30.0f; /* the estimator's confidence */
-static const float HELD = 0.8f,
-                   HELD_CLOSE = 0.35f; /* correlation at the old delay that forbids a jump */
+static const float UNSURE = 8.0f, SURE = 20.0f,
+                   SURE_OF_JUMP = 30.0f; /* the estimator's confidence */
+static const float STILL_FITS = 0.9f; /* trust in the filter at which there was no jump */
 static const float JUMP_MS = 1.0f;     /* less is left to the filter and the drift */
 static const float MARGIN_MS = 4.0f;   /* that the echo path may begin before its peak */
-static const float CLOSE_MS = 8.0f;
-static const int AGREED = 3, AGREED_FIRST = 2; /* estimates in a row */
+static const float AGREE_MS = 0.5f;
+static const int AGREED = 2, AGREED_UNSURE = 8; /* estimates in a row */
+static const double LEAST_SHIFT = 0.02;         /* samples: 45 dB below the echo at 1/2 Nyquist */
 static const float UNSETTLED = 0.01f;
 static const float ERLE_KEEP = 0.995f; /* a block: two seconds */
 
@@ -33,9 +34,10 @@ struct vc_aec {
     vc_echo_suppressor *suppressor;
     vc_far_line line;
     vc_echo_drift drift;
-    double delay;  /* of the reference, samples */
-    double offset; /* of the echo's peak behind `delay` */
-    int locked;    /* an echo was found */
+    double delay;     /* of the reference, samples */
+    double shift_due; /* of the path in the filter */
+    double offset;    /* of the echo's peak behind `delay` */
+    int locked;       /* an echo was found */
     float candidate;
     int agreed;
     size_t silent_blocks; /* of the far end */
@@ -122,8 +124,7 @@ void vc_aec_reset(vc_aec *aec)
     vc_echo_suppressor_reset(aec->suppressor);
     vc_echo_drift_reset(&aec->drift);
     vc_far_line_init(&aec->line, aec->line.ring, aec->line.mask + 1);
-    aec->delay = VC_FAR_LINE_MIN_DELAY;
-    aec->offset = 0.0;
+    aec->delay = aec->offset = aec->shift_due = 0.0;
     aec->locked = aec->agreed = 0;
     aec->candidate = 0.0f;
     aec->silent_blocks = SIZE_MAX;
@@ -136,16 +137,19 @@ size_t vc_aec_bytes(const vc_aec *aec)
     return aec->bytes;
 }
 
+/* Below the line's least delay there is none: the path in the filter moves instead. */
 static void move_reference(vc_aec *aec, double to)
 {
-    const double most = vc_far_line_max_delay(&aec->line);
-    if (to < VC_FAR_LINE_MIN_DELAY) {
-        /* The reference can not come earlier: the path in the filter does. */
-        vc_echo_filter_shift(aec->filter, (float)(to - VC_FAR_LINE_MIN_DELAY));
-        aec->offset += to - VC_FAR_LINE_MIN_DELAY;
-        to = VC_FAR_LINE_MIN_DELAY;
+    if (to >= VC_FAR_LINE_MIN_DELAY) {
+        aec->delay = fmin(to, vc_far_line_max_delay(&aec->line));
+        return;
     }
-    aec->delay = to > most ? most : to;
+    aec->delay = 0.0;
+    aec->offset += to;
+    aec->shift_due += to;
+    if (fabs(aec->shift_due) < LEAST_SHIFT) return;
+    vc_echo_filter_shift(aec->filter, (float)aec->shift_due);
+    aec->shift_due = 0.0;
 }
 
 static void lock(vc_aec *aec, const vc_delay_estimate *estimate)
@@ -158,11 +162,12 @@ static void lock(vc_aec *aec, const vc_delay_estimate *estimate)
         return;
     }
     const double margin = (double)MARGIN_MS * aec->config.rate_hz / 1000.0;
-    const double least = VC_FAR_LINE_MIN_DELAY, most = vc_far_line_max_delay(&aec->line);
     aec->locked = 1;
-    aec->delay = fmin(fmax(floor(found - margin), least), most);
-    aec->offset = found - aec->delay;
     vc_echo_filter_reset(aec->filter);
+    aec->shift_due = 0.0;
+    aec->delay = floor(found - margin);
+    if (aec->delay < VC_FAR_LINE_MIN_DELAY) aec->delay = 0.0;
+    aec->offset = found - aec->delay;
     vc_echo_drift_reset(&aec->drift);
 }
 
@@ -174,17 +179,13 @@ static void follow_delay(vc_aec *aec, const float *far, const float *near)
     vc_delay_estimate estimate;
     if (vc_delay_estimator_process(aec->estimator, far, near, known, &estimate) != VC_OK) return;
     const float lag = estimate.delay_samples;
-    if (estimate.confidence < (aec->locked ? SURE_OF_JUMP : SURE) ||
-        (aec->locked && fabsf(lag - known) < JUMP_MS * ms)) {
-        aec->agreed = 0;
-        return;
-    }
-    aec->agreed = fabsf(lag - aec->candidate) < JUMP_MS * ms ? aec->agreed + 1 : 0;
+    aec->agreed = fabsf(lag - aec->candidate) < AGREE_MS * ms ? aec->agreed + 1 : 0;
     aec->candidate = lag;
-    const float held = fabsf(lag - known) < CLOSE_MS * ms ? HELD_CLOSE : HELD;
-    if (aec->agreed < (aec->locked ? AGREED : AGREED_FIRST) ||
-        (aec->locked && estimate.watched > held))
-        return;
+    if (estimate.confidence < UNSURE || (aec->locked && fabsf(lag - known) < JUMP_MS * ms))
+        aec->agreed = 0;
+    const int sure = estimate.confidence >= (aec->locked ? SURE_OF_JUMP : SURE);
+    if (aec->agreed < (sure ? AGREED : AGREED_UNSURE)) return;
+    if (aec->locked && vc_echo_filter_trust(aec->filter) > STILL_FITS) return;
     aec->agreed = 0;
     lock(aec, &estimate);
 }
@@ -217,7 +218,8 @@ static void process_block(vc_aec *aec, const float *in, const int16_t *far, floa
     follow_delay(aec, x, near);
     const double was = aec->delay;
     if (aec->locked) move_reference(aec, was + aec->drift.per_block);
-    vc_far_line_read(&aec->line, was, aec->delay - was, x, n);
+    const double from = aec->delay > 0.0 ? was : 0.0;
+    vc_far_line_read(&aec->line, from, aec->delay - from, x, n);
     vc_echo_filter_process(aec->filter, x, near, echo);
     for (size_t i = 0; i < n; i++) near[i] -= echo[i];
     if (aec->locked) {

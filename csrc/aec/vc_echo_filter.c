@@ -29,9 +29,11 @@ static const float FIRST_VARIANCE = 0.05f, VARIANCE_DECAY = 0.8f; /* of |w|^2, a
 static const float SPEND = 0.2f;                                  /* see above */
 static const float NOISE_GAIN = 1e-5f, NOISE_FLOOR = 1e-9f;       /* process noise a hop */
 static const float NEAR_SMOOTHING = 0.8f;
-static const float QUIET = 1e-9f; /* power of a sample that is nothing: -90 dBFS */
-static const float TRUST_KEEP = 0.99f, FIT_KEEP = 0.93f; /* a second */
-static const float PRIOR = 1e-5f;        /* power of an estimate that is taken for real unseen */
+static const float QUIET = 1e-9f;      /* power of a sample that is nothing: -90 dBFS */
+static const float TRUST_KEEP = 0.99f; /* a second */
+static const float PRIOR = 1e-5f;      /* power of an estimate that is taken for real unseen */
+static const float SEEN = 100.0f;      /* times PRIOR: an estimate that has proven itself */
+static const float LOST_GAIN = 2.0f;
 static const float MISFIT_GAIN = 0.01f; /* process noise a hop while the estimate is not real */
 
 struct vc_echo_filter {
@@ -43,7 +45,6 @@ struct vc_echo_filter {
     float *near_power; /* of the error, bin by bin */
     float *residual;   /* bins */
     float trust, echo_near, echo_echo;
-    float fit, fit_near, fit_echo;
     size_t settled;       /* blocks since the estimate was last all real */
     float line[MAX_SIZE]; /* the far end's last N samples */
 };
@@ -107,6 +108,13 @@ void vc_echo_filter_destroy(vc_echo_filter *filter)
     if (filter) vc_release(filter->config.allocator, filter);
 }
 
+/* Until the microphone says otherwise. */
+static void believe(vc_echo_filter *filter)
+{
+    filter->trust = 1.0f;
+    filter->echo_near = filter->echo_echo = PRIOR * (float)filter->block;
+}
+
 void vc_echo_filter_reset(vc_echo_filter *filter)
 {
     const size_t bins = filter->path.bins, parts = filter->path.parts;
@@ -119,10 +127,7 @@ void vc_echo_filter_reset(vc_echo_filter *filter)
         for (size_t k = 0; k < bins; k++) filter->path.p[i * bins + k] = variance;
     filter->newest = filter->next_cut = 0;
     filter->silent_blocks = filter->history;
-    filter->trust = 1.0f;
-    filter->echo_near = filter->echo_echo = PRIOR * (float)filter->block;
-    filter->fit_near = filter->fit_echo = 0.0f;
-    filter->fit = 1.0f;
+    believe(filter);
     filter->settled = SIZE_MAX;
 }
 
@@ -203,9 +208,6 @@ static float weigh(vc_echo_filter *filter, const float *near, const float *echo)
     const float quiet = QUIET * (float)filter->block;
     filter->echo_near = TRUST_KEEP * filter->echo_near + both;
     filter->echo_echo = TRUST_KEEP * filter->echo_echo + own;
-    filter->fit_near = FIT_KEEP * filter->fit_near + both;
-    filter->fit_echo = FIT_KEEP * filter->fit_echo + own;
-    filter->fit = filter->fit_echo > quiet ? filter->fit_near / filter->fit_echo : 1.0f;
     const float real = filter->echo_near / (filter->echo_echo + 0.1f * quiet);
     const float trust = (real - 0.4f) / 0.4f;
     return trust < 0.0f ? 0.0f : trust > 1.0f ? 1.0f : trust;
@@ -224,17 +226,20 @@ void vc_echo_filter_process(vc_echo_filter *filter, const float *far, const floa
     float re[MAX_SIZE / 2], im[MAX_SIZE / 2], variance[MAX_SIZE / 2], step[MAX_SIZE / 2];
     float *samples = vc_spectrum_samples(filter->config.spectrum);
     filter->kernels->predict(&filter->path, re, im, variance);
+    const float share = (float)block / (float)filter->size, was = filter->trust;
+    /* A path that was right until now and is no more: its echo is about as loud as it was. */
+    const float lost = filter->settled < MISFIT_BLOCKS ? LOST_GAIN * (1.0f - was) : 0.0f;
+    for (size_t k = 0; k < bins; k++) filter->residual[k] = lost * (re[k] * re[k] + im[k] * im[k]);
     vc_spectrum_inverse(filter->config.spectrum, re, im);
     memcpy(echo, samples + old, block * sizeof(float));
     memset(samples, 0, old * sizeof(float));
     for (size_t i = 0; i < block; i++) samples[old + i] = near[i] - echo[i];
     vc_spectrum_forward(filter->config.spectrum, re, im);
 
-    const float share = (float)block / (float)filter->size, was = filter->trust;
     const float trust = weigh(filter, near, echo);
     filter->trust = trust;
     steps(filter, re, im, variance, step);
-    if (trust >= 1.0f)
+    if (trust >= 1.0f && filter->echo_echo > SEEN * PRIOR * (float)block)
         filter->settled = 0;
     else if (filter->settled < SIZE_MAX)
         filter->settled++;
@@ -243,7 +248,8 @@ void vc_echo_filter_process(vc_echo_filter *filter, const float *far, const floa
     filter->kernels->learn(&filter->path, re, im, step, &rates);
     cut_part(filter);
 
-    for (size_t k = 0; k < bins; k++) filter->residual[k] = share * trust * variance[k];
+    for (size_t k = 0; k < bins; k++)
+        filter->residual[k] = share * (filter->residual[k] + trust * variance[k]);
     for (size_t i = 0; i < block; i++)
         echo[i] *= was + (trust - was) * ((float)i + 0.5f) / (float)block;
 }
@@ -256,11 +262,6 @@ int vc_echo_filter_is_idle(const vc_echo_filter *filter)
 float vc_echo_filter_trust(const vc_echo_filter *filter)
 {
     return filter->trust;
-}
-
-float vc_echo_filter_fit(const vc_echo_filter *filter)
-{
-    return filter->fit;
 }
 
 const float *vc_echo_filter_residual(const vc_echo_filter *filter)
@@ -286,6 +287,7 @@ void vc_echo_filter_shift(vc_echo_filter *filter, float samples)
 void vc_echo_filter_unsettle(vc_echo_filter *filter, float doubt)
 {
     const vc_echo_path *path = &filter->path;
+    believe(filter);
     for (size_t i = 0; i < path->parts * path->bins; i++)
         path->p[i] += doubt * (path->w_re[i] * path->w_re[i] + path->w_im[i] * path->w_im[i]);
 }

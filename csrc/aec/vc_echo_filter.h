@@ -37,14 +37,13 @@ VC_RT void vc_echo_filter_process(vc_echo_filter *filter, const float *far, cons
 VC_RT int vc_echo_filter_is_idle(const vc_echo_filter *filter);
 /* 0..1: the share of the estimate that is real. */
 VC_RT float vc_echo_filter_trust(const vc_echo_filter *filter);
-/* The same over the last 0.15 s: about 1 while the path holds, about 0 once it is another. */
-VC_RT float vc_echo_filter_fit(const vc_echo_filter *filter);
 /* Power of the echo that is expected to be left in each bin of the last block (size / 2 bins, on
  * the scale of an unscaled transform of the block). */
 VC_RT const float *vc_echo_filter_residual(const vc_echo_filter *filter);
 /* The path became longer by so many samples (shorter: negative). */
 VC_RT void vc_echo_filter_shift(vc_echo_filter *filter, float samples);
-/* The path may be another: adds `doubt` times the coefficients' power to their variance. */
+/* The path was put right by other means, or nearly: adds `doubt` times the coefficients' power to
+ * their variance and takes the estimate for real until it proves not to be. */
 VC_RT void vc_echo_filter_unsettle(vc_echo_filter *filter, float doubt);
 
 #endif

@@ -35,7 +35,7 @@ void vc_far_line_read(const vc_far_line *line, double delay, double stretch, flo
     for (size_t i = 0; i < span; i++)
         x[i] = (float)line->ring[(first + i) & line->mask] * (1.0f / VC_SCALE_S16);
     double at = whole - back;
-    if (at == 0.0 && stretch == 0.0) {
+    if ((at == 0.0 && stretch == 0.0) || delay < VC_FAR_LINE_MIN_DELAY) {
         memcpy(out, x + LEFT, n * sizeof(float));
         return;
     }
