@@ -15,9 +15,10 @@ enum { MAX_BLOCK = 160, LINE_MS = 1024 };
 
 static const float UNSURE = 8.0f, SURE = 20.0f,
                    SURE_OF_JUMP = 30.0f; /* the estimator's confidence */
-static const float STILL_FITS = 0.9f; /* trust in the filter at which there was no jump */
-static const float JUMP_MS = 1.0f;     /* less is left to the filter and the drift */
-static const float MARGIN_MS = 4.0f;   /* that the echo path may begin before its peak */
+static const float STILL_FITS = 0.9f;    /* trust in the filter at which there was no jump */
+static const float CLOSE_MS = 8.0f;      /* one path may have peaks so far apart */
+static const float JUMP_MS = 1.0f;       /* less is left to the filter and the drift */
+static const float MARGIN_MS = 4.0f;     /* that the echo path may begin before its peak */
 static const float AGREE_MS = 0.5f;
 static const int AGREED = 2, AGREED_UNSURE = 8; /* estimates in a row */
 static const double LEAST_SHIFT = 0.02;         /* samples: 45 dB below the echo at 1/2 Nyquist */
@@ -185,7 +186,10 @@ static void follow_delay(vc_aec *aec, const float *far, const float *near)
         aec->agreed = 0;
     const int sure = estimate.confidence >= (aec->locked ? SURE_OF_JUMP : SURE);
     if (aec->agreed < (sure ? AGREED : AGREED_UNSURE)) return;
-    if (aec->locked && vc_echo_filter_trust(aec->filter) > STILL_FITS) return;
+    if (aec->locked &&
+        (vc_echo_filter_trust(aec->filter) > STILL_FITS ||
+         (fabsf(lag - known) < CLOSE_MS * ms && !vc_echo_filter_is_lost(aec->filter))))
+        return;
     aec->agreed = 0;
     lock(aec, &estimate);
 }

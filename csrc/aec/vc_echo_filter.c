@@ -228,7 +228,7 @@ void vc_echo_filter_process(vc_echo_filter *filter, const float *far, const floa
     filter->kernels->predict(&filter->path, re, im, variance);
     const float share = (float)block / (float)filter->size, was = filter->trust;
     /* A path that was right until now and is no more: its echo is about as loud as it was. */
-    const float lost = filter->settled < MISFIT_BLOCKS ? LOST_GAIN * (1.0f - was) : 0.0f;
+    const float lost = vc_echo_filter_is_lost(filter) ? LOST_GAIN * (1.0f - was) : 0.0f;
     for (size_t k = 0; k < bins; k++) filter->residual[k] = lost * (re[k] * re[k] + im[k] * im[k]);
     vc_spectrum_inverse(filter->config.spectrum, re, im);
     memcpy(echo, samples + old, block * sizeof(float));
@@ -243,7 +243,7 @@ void vc_echo_filter_process(vc_echo_filter *filter, const float *far, const floa
         filter->settled = 0;
     else if (filter->settled < SIZE_MAX)
         filter->settled++;
-    const float misfit = filter->settled < MISFIT_BLOCKS ? MISFIT_GAIN * (1.0f - trust) : 0.0f;
+    const float misfit = vc_echo_filter_is_lost(filter) ? MISFIT_GAIN * (1.0f - trust) : 0.0f;
     const vc_echo_rates rates = {SPEND * share, NOISE_GAIN + misfit, NOISE_FLOOR};
     filter->kernels->learn(&filter->path, re, im, step, &rates);
     cut_part(filter);
@@ -262,6 +262,11 @@ int vc_echo_filter_is_idle(const vc_echo_filter *filter)
 float vc_echo_filter_trust(const vc_echo_filter *filter)
 {
     return filter->trust;
+}
+
+int vc_echo_filter_is_lost(const vc_echo_filter *filter)
+{
+    return filter->settled > 0 && filter->settled < MISFIT_BLOCKS;
 }
 
 const float *vc_echo_filter_residual(const vc_echo_filter *filter)

@@ -37,6 +37,8 @@ VC_RT void vc_echo_filter_process(vc_echo_filter *filter, const float *far, cons
 VC_RT int vc_echo_filter_is_idle(const vc_echo_filter *filter);
 /* 0..1: the share of the estimate that is real. */
 VC_RT float vc_echo_filter_trust(const vc_echo_filter *filter);
+/* The estimate was real within the last second and is not any more. */
+VC_RT int vc_echo_filter_is_lost(const vc_echo_filter *filter);
 /* Power of the echo that is expected to be left in each bin of the last block (size / 2 bins, on
  * the scale of an unscaled transform of the block). */
 VC_RT const float *vc_echo_filter_residual(const vc_echo_filter *filter);
