@@ -20,7 +20,7 @@ static const float CLOSE_MS = 8.0f;      /* one path may have peaks so far apart
 static const float JUMP_MS = 1.0f;       /* less is left to the filter and the drift */
 static const float MARGIN_MS = 4.0f;     /* that the echo path may begin before its peak */
 static const float AGREE_MS = 0.5f;
-static const int AGREED = 2, AGREED_UNSURE = 8; /* estimates in a row */
+static const int AGREED = 2, AGREED_UNSURE = 6; /* estimates in a row */
 static const double LEAST_SHIFT = 0.02;         /* samples: 45 dB below the echo at 1/2 Nyquist */
 static const float UNSETTLED = 0.01f;
 static const float ERLE_KEEP = 0.995f; /* a block: two seconds */
@@ -153,6 +153,19 @@ static void move_reference(vc_aec *aec, double to)
     aec->shift_due = 0.0;
 }
 
+/* The blocks before this one, as the reference would have been. */
+static void reload(vc_aec *aec)
+{
+    const double most = vc_far_line_max_delay(&aec->line);
+    float x[MAX_BLOCK];
+    for (size_t back = vc_echo_filter_span_blocks(aec->filter); back > 0; back--) {
+        const double delay = aec->delay + (double)(back * aec->block);
+        if (delay > most) continue;
+        vc_far_line_read(&aec->line, delay, 0.0, x, aec->block);
+        vc_echo_filter_preload(aec->filter, x);
+    }
+}
+
 static void lock(vc_aec *aec, const vc_delay_estimate *estimate)
 {
     const double found = (double)estimate->delay_samples;
@@ -160,16 +173,17 @@ static void lock(vc_aec *aec, const vc_delay_estimate *estimate)
         move_reference(aec, found - aec->offset);
         vc_echo_filter_unsettle(aec->filter, UNSETTLED);
         vc_echo_drift_jumped(&aec->drift);
-        return;
+    } else {
+        const double margin = (double)MARGIN_MS * aec->config.rate_hz / 1000.0;
+        aec->locked = 1;
+        vc_echo_filter_reset(aec->filter);
+        aec->shift_due = 0.0;
+        aec->delay = floor(found - margin);
+        if (aec->delay < VC_FAR_LINE_MIN_DELAY) aec->delay = 0.0;
+        aec->offset = found - aec->delay;
+        vc_echo_drift_reset(&aec->drift);
     }
-    const double margin = (double)MARGIN_MS * aec->config.rate_hz / 1000.0;
-    aec->locked = 1;
-    vc_echo_filter_reset(aec->filter);
-    aec->shift_due = 0.0;
-    aec->delay = floor(found - margin);
-    if (aec->delay < VC_FAR_LINE_MIN_DELAY) aec->delay = 0.0;
-    aec->offset = found - aec->delay;
-    vc_echo_drift_reset(&aec->drift);
+    reload(aec);
 }
 
 /* Takes over a delay that several estimates in a row agree on. */
@@ -276,6 +290,7 @@ vc_status vc_aec_process_f32(vc_aec *aec, const float *near, const float *far, f
 void vc_aec_delay_changed(vc_aec *aec, int samples)
 {
     move_reference(aec, aec->delay + samples);
+    reload(aec);
 }
 
 float vc_aec_echo_likelihood(const vc_aec *aec)

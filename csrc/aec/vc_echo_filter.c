@@ -22,17 +22,18 @@
 
 #include "aec/vc_echo_kernels.h"
 
-enum { MISFIT_BLOCKS = 100 };
+/* An echo that is lost may have been delayed: the path is kept for the delay to be found first. */
+enum { PATIENCE_BLOCKS = 60, MISFIT_BLOCKS = 200 };
 enum { MAX_BLOCK = 160, MAX_SIZE = 512, MAX_PARTS = VC_ECHO_MAX_PARTS, PART_MS = 20 };
 
 static const float FIRST_VARIANCE = 0.05f, VARIANCE_DECAY = 0.8f; /* of |w|^2, a partition */
 static const float SPEND = 0.2f;                                  /* see above */
 static const float NOISE_GAIN = 1e-5f, NOISE_FLOOR = 1e-9f;       /* process noise a hop */
 static const float NEAR_SMOOTHING = 0.8f;
-static const float QUIET = 1e-9f;      /* power of a sample that is nothing: -90 dBFS */
-static const float TRUST_KEEP = 0.99f; /* a second */
-static const float PRIOR = 1e-5f;      /* power of an estimate that is taken for real unseen */
-static const float SEEN = 100.0f;      /* times PRIOR: an estimate that has proven itself */
+static const float QUIET = 1e-9f; /* power of a sample that is nothing: -90 dBFS */
+static const float TRUST_KEEP = 0.99f, FIT_KEEP = 0.93f; /* a second */
+static const float PRIOR = 1e-5f; /* power of an estimate that is taken for real unseen */
+static const float SEEN = 100.0f; /* times PRIOR: an estimate that has proven itself */
 static const float LOST_GAIN = 2.0f;
 static const float MISFIT_GAIN = 0.01f; /* process noise a hop while the estimate is not real */
 
@@ -45,8 +46,9 @@ struct vc_echo_filter {
     float *near_power; /* of the error, bin by bin */
     float *residual;   /* bins */
     float trust, echo_near, echo_echo;
-    size_t settled;       /* blocks since the estimate was last all real */
-    float line[MAX_SIZE]; /* the far end's last N samples */
+    float fit_near, fit_echo; /* the same of the last 0.15 s */
+    size_t settled;           /* blocks since the estimate was last all real */
+    float line[MAX_SIZE];     /* the far end's last N samples */
 };
 
 size_t vc_echo_filter_size(int rate_hz)
@@ -113,6 +115,7 @@ static void believe(vc_echo_filter *filter)
 {
     filter->trust = 1.0f;
     filter->echo_near = filter->echo_echo = PRIOR * (float)filter->block;
+    filter->fit_near = filter->fit_echo = filter->echo_echo;
 }
 
 void vc_echo_filter_reset(vc_echo_filter *filter)
@@ -138,7 +141,7 @@ static uint16_t to_bf16(float value)
     return (uint16_t)((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
 }
 
-static void push_far(vc_echo_filter *filter, const float *far)
+void vc_echo_filter_preload(vc_echo_filter *filter, const float *far)
 {
     const size_t block = filter->block, old = filter->size - block, bins = filter->path.bins;
     memmove(filter->line, filter->line + block, old * sizeof(float));
@@ -208,16 +211,25 @@ static float weigh(vc_echo_filter *filter, const float *near, const float *echo)
     const float quiet = QUIET * (float)filter->block;
     filter->echo_near = TRUST_KEEP * filter->echo_near + both;
     filter->echo_echo = TRUST_KEEP * filter->echo_echo + own;
+    filter->fit_near = FIT_KEEP * filter->fit_near + both;
+    filter->fit_echo = FIT_KEEP * filter->fit_echo + own;
     const float real = filter->echo_near / (filter->echo_echo + 0.1f * quiet);
     const float trust = (real - 0.4f) / 0.4f;
     return trust < 0.0f ? 0.0f : trust > 1.0f ? 1.0f : trust;
+}
+
+/* 0..1: how surely the estimate has stopped to be real just now. */
+static float misfit_of(const vc_echo_filter *filter)
+{
+    const float fit = filter->fit_near / filter->fit_echo;
+    return fit > 0.4f ? 0.0f : fit < 0.1f ? 1.0f : (0.4f - fit) / 0.3f;
 }
 
 void vc_echo_filter_process(vc_echo_filter *filter, const float *far, const float *near,
                             float *echo)
 {
     const size_t block = filter->block, old = filter->size - block, bins = filter->path.bins;
-    push_far(filter, far);
+    vc_echo_filter_preload(filter, far);
     if (vc_echo_filter_is_idle(filter)) {
         memset(echo, 0, block * sizeof(float));
         memset(filter->residual, 0, bins * sizeof(float));
@@ -228,7 +240,7 @@ void vc_echo_filter_process(vc_echo_filter *filter, const float *far, const floa
     filter->kernels->predict(&filter->path, re, im, variance);
     const float share = (float)block / (float)filter->size, was = filter->trust;
     /* A path that was right until now and is no more: its echo is about as loud as it was. */
-    const float lost = vc_echo_filter_is_lost(filter) ? LOST_GAIN * (1.0f - was) : 0.0f;
+    const float lost = filter->settled < MISFIT_BLOCKS ? LOST_GAIN * misfit_of(filter) : 0.0f;
     for (size_t k = 0; k < bins; k++) filter->residual[k] = lost * (re[k] * re[k] + im[k] * im[k]);
     vc_spectrum_inverse(filter->config.spectrum, re, im);
     memcpy(echo, samples + old, block * sizeof(float));
@@ -243,7 +255,8 @@ void vc_echo_filter_process(vc_echo_filter *filter, const float *far, const floa
         filter->settled = 0;
     else if (filter->settled < SIZE_MAX)
         filter->settled++;
-    const float misfit = vc_echo_filter_is_lost(filter) ? MISFIT_GAIN * (1.0f - trust) : 0.0f;
+    const int other = filter->settled > PATIENCE_BLOCKS && filter->settled < MISFIT_BLOCKS;
+    const float misfit = other ? MISFIT_GAIN * (1.0f - trust) : 0.0f;
     const vc_echo_rates rates = {SPEND * share, NOISE_GAIN + misfit, NOISE_FLOOR};
     filter->kernels->learn(&filter->path, re, im, step, &rates);
     cut_part(filter);
@@ -254,9 +267,14 @@ void vc_echo_filter_process(vc_echo_filter *filter, const float *far, const floa
         echo[i] *= was + (trust - was) * ((float)i + 0.5f) / (float)block;
 }
 
+size_t vc_echo_filter_span_blocks(const vc_echo_filter *filter)
+{
+    return filter->history + filter->size / filter->block;
+}
+
 int vc_echo_filter_is_idle(const vc_echo_filter *filter)
 {
-    return filter->silent_blocks > filter->history + filter->size / filter->block;
+    return filter->silent_blocks > vc_echo_filter_span_blocks(filter);
 }
 
 float vc_echo_filter_trust(const vc_echo_filter *filter)
