@@ -90,6 +90,26 @@ VC_TEST(echo_goes_and_the_caller_stays)
         }
 }
 
+VC_TEST(an_echo_at_once_is_taken_out)
+{
+    /* A line's hybrid, 12 dB down, 0 to 1.5 ms after its sound: 20 dB in every second, no drift. */
+    for (int rate_hz = 8000; rate_hz <= 16000; rate_hz *= 2)
+        for (int delay = 0; delay <= 12; delay += 3) {
+            const int n = 4 * rate_hz;
+            vc_aec *aec = make(rate_hz, VC_CPU_AUTO);
+            scene(rate_hz, n, 0, n, 40);
+            for (int i = 0; i < n; i++)
+                near_s16[i] = (int16_t)(i < delay ? 0 : far_s16[i - delay] / 4);
+            VC_CHECK_OK(vc_aec_process_s16(aec, near_s16, far_s16, out_s16, (size_t)n));
+            for (int from = rate_hz; from < n; from += rate_hz)
+                VC_CHECK(vc_test_ratio_db(power_s16(near_s16 + from, rate_hz),
+                                          power_s16(out_s16 + from, rate_hz)) > 20.0);
+            VC_CHECK(fabs(vc_aec_delay_samples(aec) - delay) < 1.0);
+            VC_CHECK(fabs(vc_aec_drift_ppm(aec)) < 10.0);
+            vc_aec_destroy(aec);
+        }
+}
+
 VC_TEST(without_far_end_the_input_passes_bit_for_bit)
 {
     for (int rate_hz = 8000; rate_hz <= 16000; rate_hz *= 2) {
@@ -304,7 +324,8 @@ VC_TEST(memory)
         }
 }
 
-VC_MAIN(VC_RUN(echo_goes_and_the_caller_stays) VC_RUN(without_far_end_the_input_passes_bit_for_bit)
-            VC_RUN(floats_pass_bit_for_bit_too) VC_RUN(slicing_formats_in_place_and_reset)
-                VC_RUN(a_known_change_of_delay_is_taken_over) VC_RUN(any_input_is_survived)
-                    VC_RUN(levels_agree) VC_RUN(rejects) VC_RUN(memory))
+VC_MAIN(VC_RUN(echo_goes_and_the_caller_stays) VC_RUN(an_echo_at_once_is_taken_out)
+            VC_RUN(without_far_end_the_input_passes_bit_for_bit) VC_RUN(floats_pass_bit_for_bit_too)
+                VC_RUN(slicing_formats_in_place_and_reset)
+                    VC_RUN(a_known_change_of_delay_is_taken_over) VC_RUN(any_input_is_survived)
+                        VC_RUN(levels_agree) VC_RUN(rejects) VC_RUN(memory))
