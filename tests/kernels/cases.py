@@ -442,7 +442,17 @@ def _cases() -> list[Case]:
         for name, make in (("predict", echo_predict), ("learn", echo_learn)):
             what, sizes = f"256 bins x {parts}", (16, 32, 128, 256)
             build, kinds = make(parts), ("random", "extreme")
-            found.append(Case(f"echo.{name}", f"{parts} parts", build, sizes, 256, what, kinds))
+            found.append(
+                Case(
+                    f"echo.{name}",
+                    f"{parts} part{'s' * (parts > 1)}",
+                    build,
+                    sizes,
+                    256,
+                    what,
+                    kinds,
+                )
+            )
     for n in (64, 128, 256, 512, 1024):
         for direction in ("forward", "inverse"):
             build = fft(direction == "inverse")
