@@ -156,7 +156,8 @@ static void move_reference(vc_aec *aec, double to)
 static void lock(vc_aec *aec, const vc_delay_estimate *estimate)
 {
     const double found = (double)estimate->delay_samples;
-    if (aec->locked) {
+    /* A path that would begin before the reference is none. */
+    if (aec->locked && aec->offset >= 0.0) {
         move_reference(aec, found - aec->offset);
         vc_echo_filter_unsettle(aec->filter, UNSETTLED);
         vc_echo_drift_jumped(&aec->drift);
@@ -275,7 +276,9 @@ vc_status vc_aec_process_f32(vc_aec *aec, const float *near, const float *far, f
 
 void vc_aec_delay_changed(vc_aec *aec, int samples)
 {
-    move_reference(aec, aec->delay + samples);
+    /* No echo comes before its sound, whatever is told. */
+    const double least = aec->locked ? -(aec->delay + aec->offset) : -aec->delay;
+    move_reference(aec, aec->delay + fmax(samples, least));
 }
 
 float vc_aec_echo_likelihood(const vc_aec *aec)
@@ -285,7 +288,7 @@ float vc_aec_echo_likelihood(const vc_aec *aec)
 
 double vc_aec_delay_samples(const vc_aec *aec)
 {
-    return aec->locked ? aec->delay + aec->offset : -1.0;
+    return aec->locked ? fmax(aec->delay + aec->offset, 0.0) : -1.0;
 }
 
 double vc_aec_drift_ppm(const vc_aec *aec)
