@@ -236,8 +236,9 @@ VC_TEST(any_input_is_survived)
         VC_CHECK(most < 4.0);
         VC_CHECK(isfinite(vc_aec_erle_db(aec)) && isfinite(vc_aec_drift_ppm(aec)));
         VC_CHECK(isfinite(vc_aec_delay_samples(aec)));
-        /* Full-scale 0 Hz at both ends teaches a path that speech has to unteach: 10 dB by then. */
-        VC_CHECK(recovered(aec, RATE) > (kind == 5 ? 10.0 : 20.0));
+        /* Full-scale square waves and 0 Hz at both ends teach a path that speech has to unteach:
+         * 10 dB by then. */
+        VC_CHECK(recovered(aec, RATE) > (kind == 3 || kind == 5 ? 10.0 : 20.0));
     }
     vc_aec_reset(aec);
     /* Changes of delay that can not be true. */
