@@ -142,7 +142,7 @@ size_t vc_aec_bytes(const vc_aec *aec)
 static void move_reference(vc_aec *aec, double to)
 {
     if (to >= VC_FAR_LINE_MIN_DELAY) {
-        aec->delay = fmin(to, vc_far_line_max_delay(&aec->line));
+        aec->delay = fmin(to, vc_far_line_max_delay_samples(&aec->line));
         return;
     }
     aec->delay = 0.0;

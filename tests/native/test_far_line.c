@@ -1,6 +1,6 @@
 /* vc_far_line: delayed sines are sines, delayed. Oracle: the sine in double at the delayed places.
- * Bounds: whole delays bit for bit; else -64 dB up to half of Nyquist and 0.2 dB of the amplitude
- * at 0.8 of it, the interpolator's own errors (Kaiser window, beta 6). */
+ * Bounds: whole delays bit for bit; else -72 dB up to half of Nyquist and -60 dB at 0.8 of it, the
+ * interpolator's own errors. */
 #include "aec/vc_far_line.h"
 
 #include "vc_test_echo.h"
@@ -49,13 +49,13 @@ static double worst(const sent *s, double delay, double stretch, int n)
 VC_TEST(sines_at_any_delay)
 {
     static const double bands[] = {0.05, 0.3, 0.5, 0.8};
-    static const double bounds[] = {6e-4, 6e-4, 6e-4, 0.0228}; /* -64 dB; 0.2 dB */
+    static const double bounds[] = {2.5e-4, 2.5e-4, 2.5e-4, 1e-3};
     uint32_t seed = 1;
     for (int band = 0; band < 4; band++) {
         sent s;
         start(&s, bands[band]);
         push(&s, RING); /* no edge of the sine in the ring */
-        const double longest = vc_far_line_max_delay(&s.line);
+        const double longest = vc_far_line_max_delay_samples(&s.line);
         for (int round = 0; round < 300; round++) {
             push(&s, 1 + (int)(vc_test_random(&seed) % 333)); /* wraps many times */
             const double share = (double)vc_test_random(&seed) / 4294967296.0;
@@ -85,7 +85,7 @@ VC_TEST(whole_delays_are_copies)
     for (int i = 0; i < 3 * RING; i += BLOCK / 2) {
         const int end = i + BLOCK / 2 < 3 * RING ? i + BLOCK / 2 : 3 * RING;
         vc_far_line_push(&line, x + i, (size_t)(end - i));
-        for (int delay = 0; delay <= (int)vc_far_line_max_delay(&line);
+        for (int delay = 0; delay <= (int)vc_far_line_max_delay_samples(&line);
              delay += delay < VC_FAR_LINE_MIN_DELAY ? 1 : 61) {
             float out[BLOCK];
             vc_far_line_read(&line, delay, 0.0, out, BLOCK);
@@ -97,7 +97,7 @@ VC_TEST(whole_delays_are_copies)
             VC_CHECK(right);
         }
     }
-    VC_CHECK(vc_far_line_max_delay(&line) >= RING - 200);
+    VC_CHECK(vc_far_line_max_delay_samples(&line) >= RING - 200);
 }
 
 VC_MAIN(VC_RUN(sines_at_any_delay) VC_RUN(whole_delays_are_copies))
