@@ -12,7 +12,7 @@
         if (!(condition)) abort();                                                                 \
     } while (0)
 
-enum { PAST = 16384, MOST_BLOCK = 160, STEP = 5 };
+enum { PAST = 16384, MOST_BLOCK = 160, STEP = 5, MOST_BLOCKS = 500 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -106,7 +106,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ends *e = calloc(1, sizeof *e);
     MUST(e != NULL);
     e->at = PAST;
-    for (data++, size--; size >= STEP; data += STEP, size -= STEP) {
+    int blocks = 0;
+    for (data++, size--; size >= STEP && blocks < MOST_BLOCKS; data += STEP, size -= STEP) {
         if (data[2] >> 4 == 15) vc_aec_delay_changed(aec, ((int)data[3] - 128) * 128);
         if (data[2] == 255) vc_aec_reset(aec);
         for (int i = 0; i <= (data[2] & 7); i++) block(aec, e, data, (size_t)config.rate_hz / 100);

@@ -1,6 +1,7 @@
-"""EchoCanceller: the Python door, and that an echo goes. Oracles: one call for any slicing, the input
-itself where nothing was sent, a room made with scipy for the echo, and for the caller what comes of
-the same room with the path known (the ideal: the microphone without its echo).
+"""EchoCanceller: the Python door, and that an echo goes.
+
+Oracles: one call for any slicing; the input itself where nothing was sent; for the echo a room made
+with scipy; for the caller the ideal, which is the microphone without its echo.
 
 The bars of quality are in bench/aec_bars.py, on the rooms and voices of the echo laboratory.
 """

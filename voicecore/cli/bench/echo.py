@@ -1,7 +1,7 @@
-"""The echo canceller beside speexdsp and WebRTC's AEC3: frames of 20 ms, the caller talking in half.
+"""The echo canceller beside speexdsp and WebRTC's AEC3: frames of 20 ms, a caller in half of them.
 
-Quality is not compared here but in the echo laboratory (``voicecore aec-lab``); here every canceller
-only has to show that it works: the echo of the time before the caller speaks must become weaker.
+Quality is compared in the echo laboratory (``voicecore aec-lab``); here every canceller only has to
+show that it works: the echo of the time before the caller speaks must become weaker.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Feed = Callable[[S16, S16], S16]
 
 @cache
 def _streams(rate_hz: int) -> tuple[S16, S16]:
-    """What was sent; what came back: its echo 40 ms later, 6 dB down, and from the middle a caller."""
+    """What was sent; its echo 40 ms later, 6 dB down, and from the middle on a caller."""
     far = voice(rate_hz, FRAMES / 50)
     decay = np.exp(-np.arange(rate_hz * 80 // 1000) / (rate_hz * 0.02))
     path = decay * np.random.default_rng(3).standard_normal(len(decay))
