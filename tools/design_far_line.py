@@ -3,9 +3,9 @@
     python tools/design_far_line.py            writes the header
     python tools/design_far_line.py --print    prints it
 
-Row p holds the taps for a place p / PHASES of a sample behind the one under tap TAPS / 2 - 1: a sinc
-under a Kaiser window (Kaiser 1974), scaled to unit gain at 0 Hz. The last row is the first of the
-next sample, so that the reader can go linearly from row to row.
+Row p holds the taps for a place p / PHASES of a sample behind the one under tap TAPS / 2 - 1: a
+sinc under a Kaiser window (Kaiser 1974), scaled to unit gain at 0 Hz. The last row is the first of
+the next sample, so that the reader can go linearly from row to row.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from voicecore._version import __version__
 from voicecore.errors import VoicecoreError
 
 if TYPE_CHECKING:
+    from voicecore.media._aec import EchoCanceller as EchoCanceller
     from voicecore.media._codec import Decoder as Decoder
     from voicecore.media._codec import Encoder as Encoder
     from voicecore.media._comfort_noise import ComfortNoise as ComfortNoise
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from voicecore.session import Session as Session
 
 _HOME = {
+    "EchoCanceller": "voicecore.media._aec",
     "Decoder": "voicecore.media._codec",
     "Encoder": "voicecore.media._codec",
     "ComfortNoise": "voicecore.media._comfort_noise",

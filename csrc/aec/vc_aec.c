@@ -142,7 +142,7 @@ size_t vc_aec_bytes(const vc_aec *aec)
 static void move_reference(vc_aec *aec, double to)
 {
     if (to >= VC_FAR_LINE_MIN_DELAY) {
-        aec->delay = fmin(to, vc_far_line_max_delay(&aec->line));
+        aec->delay = fmin(to, vc_far_line_max_delay_samples(&aec->line));
         return;
     }
     aec->delay = 0.0;
@@ -169,7 +169,8 @@ static void reload(vc_aec *aec)
 static void lock(vc_aec *aec, const vc_delay_estimate *estimate)
 {
     const double found = (double)estimate->delay_samples;
-    if (aec->locked) {
+    /* A path that would begin before the reference is none. */
+    if (aec->locked && aec->offset >= 0.0) {
         move_reference(aec, found - aec->offset);
         vc_echo_filter_unsettle(aec->filter, UNSETTLED);
         vc_echo_drift_jumped(&aec->drift);
@@ -289,7 +290,9 @@ vc_status vc_aec_process_f32(vc_aec *aec, const float *near, const float *far, f
 
 void vc_aec_delay_changed(vc_aec *aec, int samples)
 {
-    move_reference(aec, aec->delay + samples);
+    /* No echo comes before its sound, whatever is told. */
+    const double least = aec->locked ? -(aec->delay + aec->offset) : -aec->delay;
+    move_reference(aec, aec->delay + fmax(samples, least));
     reload(aec);
 }
 
@@ -300,7 +303,7 @@ float vc_aec_echo_likelihood(const vc_aec *aec)
 
 double vc_aec_delay_samples(const vc_aec *aec)
 {
-    return aec->locked ? aec->delay + aec->offset : -1.0;
+    return aec->locked ? fmax(aec->delay + aec->offset, 0.0) : -1.0;
 }
 
 double vc_aec_drift_ppm(const vc_aec *aec)

@@ -21,7 +21,7 @@ void vc_far_line_push(vc_far_line *line, const int16_t *samples, size_t n)
     line->end += n;
 }
 
-double vc_far_line_max_delay(const vc_far_line *line)
+double vc_far_line_max_delay_samples(const vc_far_line *line)
 {
     return (double)(line->mask + 1 - VC_FAR_LINE_MAX_BLOCK - MARGIN);
 }

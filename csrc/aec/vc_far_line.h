@@ -23,11 +23,11 @@ typedef struct vc_far_line {
 VC_RT void vc_far_line_init(vc_far_line *line, int16_t *ring, size_t n);
 VC_RT void vc_far_line_push(vc_far_line *line, const int16_t *samples, size_t n);
 /* The longest delay that can be read. */
-VC_RT double vc_far_line_max_delay(const vc_far_line *line);
-/* The newest n (up to VC_FAR_LINE_MAX_BLOCK) samples as they were `delay` samples ago; the delay
- * grows by `stretch` over them. delay: between VC_FAR_LINE_MIN_DELAY and the longest, or 0; f32
- * out. */
-VC_RT void vc_far_line_read(const vc_far_line *line, double delay, double stretch, float *out,
-                            size_t n);
+VC_RT double vc_far_line_max_delay_samples(const vc_far_line *line);
+/* The newest n (up to VC_FAR_LINE_MAX_BLOCK) samples as they were so many samples ago; the delay
+ * grows by `stretch` over them. delay_samples: between VC_FAR_LINE_MIN_DELAY and the longest, or 0;
+ * f32 out. */
+VC_RT void vc_far_line_read(const vc_far_line *line, double delay_samples, double stretch,
+                            float *out, size_t n);
 
 #endif

@@ -25,6 +25,7 @@
 #include <pybind11/pybind11.h>
 
 extern "C" {
+#include "aec/vc_echo_kernels.h"
 #include "base/vc_convert.h"
 #include "base/vc_cpu.h"
 #include "codec/vc_g711_kernels.h"
@@ -273,6 +274,60 @@ static void resample_dots()
     }
 }
 
+// The struct of vc_echo_path as arguments: spectra and coefficients [part][bin].
+static vc_echo_path echo_path(const uint16_t *x_re, const uint16_t *x_im, float *w_re, float *w_im,
+                              float *p, size_t bins, size_t parts)
+{
+    vc_echo_path path = {};
+    path.bins = bins;
+    path.parts = parts < VC_ECHO_MAX_PARTS ? parts : VC_ECHO_MAX_PARTS;
+    for (size_t i = 0; i < path.parts; i++) {
+        path.x_re[i] = x_re + i * bins;
+        path.x_im[i] = x_im + i * bins;
+    }
+    path.w_re = w_re;
+    path.w_im = w_im;
+    path.p = p;
+    return path;
+}
+
+template <const vc_echo_kernels &Table>
+static void echo_predict(const uint16_t *x_re, const uint16_t *x_im, float *w_re, float *w_im,
+                         float *p, size_t bins, size_t parts, float *re, float *im, float *variance)
+{
+    const vc_echo_path path = echo_path(x_re, x_im, w_re, w_im, p, bins, parts);
+    Table.predict(&path, re, im, variance);
+}
+
+template <const vc_echo_kernels &Table>
+static void echo_learn(const uint16_t *x_re, const uint16_t *x_im, float *w_re, float *w_im,
+                       float *p, size_t bins, size_t parts, const float *re, const float *im,
+                       const float *step, float spend, float noise_gain, float noise_floor)
+{
+    const vc_echo_path path = echo_path(x_re, x_im, w_re, w_im, p, bins, parts);
+    const vc_echo_rates rates = {spend, noise_gain, noise_floor};
+    Table.learn(&path, re, im, step, &rates);
+}
+
+template <const vc_echo_kernels &Table> static void echo_at(vc_cpu_level level)
+{
+    add("echo.predict", level, echo_predict<Table>);
+    add("echo.learn", level, echo_learn<Table>);
+}
+
+static void echo()
+{
+    for (vc_cpu_level level : usable_levels()) {
+        if (level == VC_CPU_C) echo_at<vc_echo_kernels_c>(level);
+#if defined(__x86_64__)
+        if (level == VC_CPU_AVX2) echo_at<vc_echo_kernels_avx2>(level);
+        if (level == VC_CPU_AVX512) echo_at<vc_echo_kernels_avx512>(level);
+#elif defined(__aarch64__)
+        if (level == VC_CPU_NEON) echo_at<vc_echo_kernels_neon>(level);
+#endif
+    }
+}
+
 static void add_all()
 {
     plain("convert.s16_to_f32", vc_convert_s16_to_f32);
@@ -296,6 +351,8 @@ static void add_all()
     each("resample.deal_f32", resample, &vc_resample_kernels::deal_f32);
     each("resample.gather_s16", resample, &vc_resample_kernels::gather_s16);
     each("resample.gather_f32", resample, &vc_resample_kernels::gather_f32);
+
+    echo();
 
     by_handle("fft.forward", fft_forward);
     by_handle("fft.inverse", fft_inverse);

@@ -287,6 +287,83 @@ def gather(m: int, short: bool) -> Build:
     return build
 
 
+# -- the echo canceller's filter ------------------------------------------------------------------
+
+
+def moderate(random: np.random.Generator, n: int, kind: str) -> NDArray[np.float32]:
+    """Without what overflows when it is multiplied twice."""
+    return np.clip(floats(random, n, kind), -2, 2)
+
+
+class EchoPath:
+    """Spectra in bf16, coefficients and variances of `parts` partitions; n bins."""
+
+    def __init__(
+        self, arena: Arena, random: np.random.Generator, n: int, parts: int, kind: str
+    ) -> None:
+        x = [moderate(random, parts * n, kind) for _ in range(2)]
+        self.bf16 = [arena.put((one.view(np.uint32) >> 16).astype(np.uint16)) for one in x]
+        x_re, x_im = ((one.astype(np.uint32) << 16).view(np.float32) for one in self.bf16)
+        self.x = self._complex(x_re, x_im, parts)
+        w = [moderate(random, parts * n, kind) for _ in range(2)]
+        p = np.abs(moderate(random, parts * n, kind))
+        self.rooms = [arena.room(parts * n, np.float32, one) for one in (*w, p)]
+        self.w, self.p = self._complex(*w, parts), p.astype(float).reshape(parts, n)
+        self.arguments = (*self.bf16, *self.rooms, n, parts)
+
+    @staticmethod
+    def _complex(re: Array, im: Array, parts: int) -> NDArray[np.complex128]:
+        return (re.astype(float) + 1j * im.astype(float)).reshape(parts, -1)
+
+
+def l1(x: Array) -> Array:
+    return np.abs(x.real) + np.abs(x.imag)
+
+
+def echo_predict(parts: int) -> Build:
+    def build(arena: Arena, random: np.random.Generator, n: int, level: str, kind: str) -> Call:
+        path = EchoPath(arena, random, n, parts, kind)
+        out = [arena.room(n, np.float32) for _ in range(3)]
+        y, variance = (path.w * path.x).sum(0), (path.p * np.abs(path.x) ** 2).sum(0)
+        terms = 1.01 * (2 * parts + 4)
+        off = terms * (U * (l1(path.w) * l1(path.x)).sum(0) + TINY)
+        bounds = [off, off, terms * (U * variance + TINY)]
+        # What is only read must stay: the path is compared too.
+        kept = [one.astype(float) for one in path.rooms]
+        return Call(
+            [(*path.arguments, *out)],
+            [*out, *path.rooms],
+            [y.real, y.imag, variance, *kept],
+            [*bounds, *(np.zeros(parts * n) for _ in kept)],
+        )
+
+    return build
+
+
+def echo_learn(parts: int) -> Build:
+    def build(arena: Arena, random: np.random.Generator, n: int, level: str, kind: str) -> Call:
+        path = EchoPath(arena, random, n, parts, kind)
+        re, im = (arena.put(moderate(random, n, kind)) for _ in range(2))
+        step = arena.put(np.abs(moderate(random, n, kind)))
+        spend, gain, floor = (float(np.float32(rate)) for rate in (0.06, 1e-5, 1e-9))
+        error, rate = re.astype(float) + 1j * im.astype(float), path.p * step
+        w = path.w + rate * np.conj(path.x) * error
+        spent = spend * rate * np.abs(path.x) ** 2
+        p = path.p * (1 - spent) + floor + gain * np.abs(w) ** 2
+        # Six roundings, or fewer where they are fused; those of w enter p by its square.
+        w_off = 6 * (U * (l1(path.w) + rate * l1(path.x) * l1(error)) + 4 * TINY)
+        p_off = 8 * U * (path.p * (1 + spent) + floor + gain * l1(w) ** 2)
+        p_off += 4 * gain * l1(w) * w_off + 8 * TINY
+        return Call(
+            [(*path.arguments, re, im, step, spend, gain, floor)],
+            path.rooms,
+            [one.reshape(-1) for one in (w.real, w.imag, p)],
+            [one.reshape(-1) for one in (w_off, w_off, p_off)],
+        )
+
+    return build
+
+
 # -- FFT, Silero VAD -----------------------------------------------------------------------------
 
 
@@ -361,6 +438,21 @@ def _cases() -> list[Case]:
             found.append(Case(name, f"m={m}", deal(m, short), LENGTHS, 160, what))
             name = f"resample.gather_{kind}"
             found.append(Case(name, f"m={m}", gather(m, short), LENGTHS, 160, what))
+    for parts in (1, 4, 13):  # 13 and 256 bins: 10 ms at 16 kHz with a tail of 256 ms
+        for name, make in (("predict", echo_predict), ("learn", echo_learn)):
+            what, sizes = f"256 bins x {parts}", (16, 32, 128, 256)
+            build, kinds = make(parts), ("random", "extreme")
+            found.append(
+                Case(
+                    f"echo.{name}",
+                    f"{parts} part{'s' * (parts > 1)}",
+                    build,
+                    sizes,
+                    256,
+                    what,
+                    kinds,
+                )
+            )
     for n in (64, 128, 256, 512, 1024):
         for direction in ("forward", "inverse"):
             build = fft(direction == "inverse")

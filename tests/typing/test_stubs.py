@@ -13,6 +13,7 @@ import voicecore as vc
 
 frame = np.zeros(160, dtype=np.int16)
 reveal_type(vc.Resampler(8000, 16000).process(frame))
+reveal_type(vc.EchoCanceller(16000).process(frame, None))
 reveal_type(vc.SileroVad(16000).process(frame))
 reveal_type(vc.SileroVadBatch(16000, 4).process(np.zeros((4, 512), dtype=np.float32)))
 reveal_type(vc.SpeechSegmenter(16000).process(frame)[0].kind)
@@ -35,6 +36,7 @@ async def use() -> None:
 """
 
 REVEALED = [
+    "ndarray[",
     "ndarray[",
     "ndarray[",
     "ndarray[",

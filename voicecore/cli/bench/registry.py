@@ -159,11 +159,12 @@ def has_levels(make: Callable[[], object]) -> bool:
 
 def every() -> tuple[Measurement, ...]:
     """All measurements, in the order of the table."""
-    from voicecore.cli.bench import codecs, net, resampling, vad
+    from voicecore.cli.bench import codecs, echo, net, resampling, vad
 
     return (
         *vad.measurements(),
         *resampling.measurements(),
+        *echo.measurements(),
         *codecs.measurements(),
         *net.measurements(),
     )
