@@ -156,7 +156,7 @@ static void move_reference(vc_aec *aec, double to)
 /* The blocks before this one, as the reference would have been. */
 static void reload(vc_aec *aec)
 {
-    const double most = vc_far_line_max_delay(&aec->line);
+    const double most = vc_far_line_max_delay_samples(&aec->line);
     float x[MAX_BLOCK];
     for (size_t back = vc_echo_filter_span_blocks(aec->filter); back > 0; back--) {
         const double delay = aec->delay + (double)(back * aec->block);

@@ -1,11 +1,5 @@
 /* vc_echo_drift: see vc_echo_drift.h. */
 #include "aec/vc_echo_drift.h"
-#include <stdlib.h>
-static double tune(const char *name, double normal)
-{
-    const char *text = getenv(name);
-    return text ? atof(text) : normal;
-}
 
 static const double DELAY_NOISE = 1e-6, DRIFT_NOISE = 1e-9; /* of the process, a block */
 static const double FIRST_DELAY = 0.01, JUMP_DELAY = 1.0;   /* variance, samples squared */
@@ -17,7 +11,7 @@ static const float QUIET = 1e-9f; /* power of the estimate's slope that tells no
 
 void vc_echo_drift_reset(vc_echo_drift *drift)
 {
-    *drift = (vc_echo_drift){0.0, {FIRST_DELAY, 0.0, tune("FD", FIRST_DRIFT)}};
+    *drift = (vc_echo_drift){0.0, {FIRST_DELAY, 0.0, FIRST_DRIFT}};
 }
 
 void vc_echo_drift_jumped(vc_echo_drift *drift)
@@ -40,13 +34,12 @@ double vc_echo_drift_update(vc_echo_drift *drift, const float *echo, const float
         power += error[i] * error[i];
     }
     double *p = drift->p;
-    p[0] += 2.0 * p[1] + p[2] + tune("QT", DELAY_NOISE);
+    p[0] += 2.0 * p[1] + p[2] + DELAY_NOISE;
     p[1] += p[2];
-    p[2] += tune("QD", DRIFT_NOISE);
+    p[2] += DRIFT_NOISE;
     if (own < QUIET * (float)n) return drift->per_block;
     const double tau = clamp((double)(both / own), MOST_SAMPLES);
-    const double noise =
-        tune("EW", ERROR_WEIGHT) * (double)(power / own) / (double)n + tune("LN", LEAST_NOISE);
+    const double noise = ERROR_WEIGHT * (double)(power / own) / (double)n + LEAST_NOISE;
     const double by_delay = p[0] / (p[0] + noise), by_drift = p[1] / (p[0] + noise);
     p[2] -= by_drift * p[1];
     p[1] -= by_delay * p[1];
