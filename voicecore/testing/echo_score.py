@@ -55,6 +55,7 @@ _BLOCK_S = 0.01
 _WINDOW_S, _HOP_S = 0.5, 0.1
 _SETTLED_S, _ADAPT_S = 5.0, 1.0
 _TAPS, _LEAD = 256, 64
+_CUT_S = 0.04
 _ENOUGH_DB = 20.0
 _THRESHOLD = 0.5
 _FLOOR = 1.0 / 12.0  # power of rounding to int16: the least that an output can be said to have
@@ -208,7 +209,8 @@ def seconds_to(
 
 def _echo_figures(scene: Scene, out: Pcm) -> dict[str, Any]:
     rate_hz, length = scene.rate_hz, len(out)
-    end_s = scene.double_s[0] if scene.double_s else scene.seconds
+    # A canceller's last blocks hear an echo that the recording's end cuts off: not its doing.
+    end_s = scene.double_s[0] if scene.double_s else scene.seconds - _CUT_S
     settled = slice(int(min(_SETTLED_S, end_s / 2) * rate_hz), int(end_s * rate_hz))
     found: dict[str, Any] = {"erle_db": erle_db(scene.mic[settled], out[settled])}
     ends_s, course = erle_course(scene, out)
@@ -219,7 +221,7 @@ def _echo_figures(scene: Scene, out: Pcm) -> dict[str, Any]:
     if later.any():
         found["lowest_erle_db"] = float(course[later].min())
     if scene.entry.kind == "single":
-        last = slice(length * 3 // 4, length)
+        last = slice(length * 3 // 4, int(end_s * rate_hz))
         found["erle_last_db"] = erle_db(scene.mic[last], out[last])
     if scene.jump_s is not None and scene.entry.kind == "single":
         after = slice(int(scene.jump_s * rate_hz), int((scene.jump_s + 1.0) * rate_hz))
