@@ -48,11 +48,18 @@ class Snapshot:
     calls: list[dict[str, Any]]
     threads: dict[int, tuple[int, int]]
     process_ns: int
+    profile: Any
+    estimate: Any
 
     @classmethod
     def take(cls, engine: Any, legs: list[Any]) -> Snapshot:
         return cls(
-            engine.stats(), [leg.stats() for leg in legs], shard_threads(), time.process_time_ns()
+            engine.stats(),
+            [leg.stats() for leg in legs],
+            shard_threads(),
+            time.process_time_ns(),
+            engine.profile(),
+            engine.capacity_estimate(),
         )
 
 
@@ -98,7 +105,14 @@ async def run_engine(options: argparse.Namespace) -> None:
 
     remote = json.loads(sys.stdin.readline())
     before = resident_bytes()
-    async with Engine(shards=options.shards, max_calls=len(remote)) as engine:
+    async with Engine(
+        shards=options.shards,
+        max_calls=len(remote),
+        pin=options.pin,
+        realtime=options.realtime,
+        max_load=None,
+        max_lateness_ms=None,
+    ) as engine:
         legs = [
             await engine.open_call(
                 CallConfig(
@@ -145,6 +159,11 @@ def summary(
         "python_cpu_ns": last.process_ns - first.process_ns - sum(used_ns),
         "memory_kb_per_call": memory_bytes / calls / 1024,
         "memory_kb_without_received_ring": (memory_bytes - ring_bytes) / calls / 1024,
+        "capacity_estimate": last.estimate.capacity_calls,
+        "stage_us": stage_us(first, last),
+        "stage_us_per_call_tick": {
+            name: us * STAGE_UNITS[name] for name, us in stage_us(first, last).items()
+        },
         "packets_lost_at_engine": count("lost"),
         "packets_late_at_engine": count("late"),
         "packets_concealed": count("concealed_samples") // 160,
@@ -153,6 +172,18 @@ def summary(
         "unread_dropped_samples": count("unread_dropped_samples"),
         **{f"engine_{name}": value for name, value in stats.items()},
     }
+
+
+# Units of a stage in a call's 20 ms: one datagram, 20/32 of a window, one packet.
+STAGE_UNITS = {"receive": 1.0, "take": 1.0, "judge": 0.625, "render": 1.0, "send": 1.0}
+
+
+def stage_us(first: Snapshot, last: Snapshot) -> dict[str, float]:
+    found = {}
+    for name in STAGE_UNITS:
+        before, after = first.profile.stages[name], last.profile.stages[name]
+        found[name] = (after.total_us - before.total_us) / max(1, after.units - before.units)
+    return found
 
 
 def ring_memory_bytes(receive_buffer_ms: int) -> int:
@@ -196,6 +227,8 @@ def measure(program: Path, speech: Path, calls: int, options: argparse.Namespace
         "--play-hz", str(options.play_hz), "--block-ms", str(options.block_ms),
         "--speaking", str(options.speaking), "--play-buffer-ms", str(options.play_buffer_ms),
         "--receive-buffer-ms", str(options.receive_buffer_ms),
+        *(["--realtime"] if options.realtime else []),
+        *(["--pin", *map(str, options.pin)] if options.pin else []),
     ]  # fmt: skip
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     engine = subprocess.Popen(arguments, **pipes)
@@ -273,6 +306,8 @@ def main() -> None:
     parser.add_argument("--play-hz", type=int, default=8000)
     parser.add_argument("--play-buffer-ms", type=int, default=4000)
     parser.add_argument("--receive-buffer-ms", type=int, default=4000)
+    parser.add_argument("--pin", type=int, nargs="+", help="one CPU for each shard")
+    parser.add_argument("--realtime", action="store_true", help="SCHED_FIFO for the shards")
     parser.add_argument("--load-cpu", type=int, default=-1, help="pin the load process")
     parser.add_argument("--load-fifo", action="store_true", help="SCHED_FIFO for the load process")
     parser.add_argument("--json", action="store_true")
@@ -297,7 +332,16 @@ def main() -> None:
         table.add_column(title, justify="right")
     for row in rows:
         table.add_row(*cells(row))
-    Console(width=150).print(table)
+    console = Console(width=150)
+    console.print(table)
+    stages = Table(title="us a call and tick by stage, from every 17th wake-up")
+    for title in ("calls", *STAGE_UNITS, "sum", "thread's CPU time"):
+        stages.add_column(title, justify="right")
+    for row in rows:
+        parts = list(row["stage_us_per_call_tick"].values())
+        values = [*parts, sum(parts), row["us_per_call_tick"]]
+        stages.add_row(str(row["calls"]), *(f"{value:.2f}" for value in values))
+    console.print(stages)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ enum { EVENTS = 8192 };
 
 vc_shard_config vc_shard_config_default(void)
 {
-    vc_shard_config config = {.max_calls = 4096, .event_fd = -1};
+    vc_shard_config config = {
+        .max_calls = 4096, .event_fd = -1, .cpu = -1, .max_load = 0.9, .max_lateness_ms = 10.0};
     return config;
 }
 
@@ -24,17 +25,20 @@ static vc_status create_parts(vc_shard *shard)
     size_t calls = (size_t)config->max_calls;
     vc_status status;
     shard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    shard->sockets_fd = epoll_create1(EPOLL_CLOEXEC);
     shard->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     shard->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (shard->epoll_fd < 0 || shard->timer_fd < 0 || shard->wake_fd < 0) return VC_E_SYSTEM;
-    shard->legs = vc_allocate(config->allocator, 2 * calls * sizeof(vc_leg *));
-    if (!shard->legs) return VC_E_MEMORY;
-    shard->dirty = shard->legs + calls;
-    status = vc_shard_watch(shard, shard->timer_fd, &shard->timer_fd);
-    if (status == VC_OK) status = vc_shard_watch(shard, shard->wake_fd, &shard->wake_fd);
-    /* Room for an ADD and a REMOVE of every call, and the STOP. */
+    if (shard->epoll_fd < 0 || shard->sockets_fd < 0 || shard->timer_fd < 0 || shard->wake_fd < 0)
+        return VC_E_SYSTEM;
+    shard->dirty = vc_allocate(config->allocator, calls * sizeof(vc_leg *));
+    if (!shard->dirty) return VC_E_MEMORY;
+    status = vc_shard_watch(shard->epoll_fd, shard->timer_fd, &shard->timer_fd);
+    if (status == VC_OK) status = vc_shard_watch(shard->epoll_fd, shard->wake_fd, &shard->wake_fd);
     if (status == VC_OK)
-        status = vc_ring_create(&shard->commands, sizeof(vc_shard_command), 2 * calls + 1,
+        status = vc_shard_watch(shard->epoll_fd, shard->sockets_fd, &shard->sockets_fd);
+    /* Room for an ADD, a MOVE and a REMOVE of every call, and the STOP. */
+    if (status == VC_OK)
+        status = vc_ring_create(&shard->commands, sizeof(vc_shard_command), 3 * calls + 1,
                                 config->allocator);
     if (status == VC_OK)
         status = vc_ring_create(&shard->events, sizeof(vc_event),
@@ -50,11 +54,14 @@ vc_status vc_shard_create(vc_shard **out, const vc_shard_config *config)
 {
     if (!out || !config || !config->model_8k || !config->model_16k) return VC_E_NULL;
     *out = NULL;
+    if (config->priority < 0 || config->priority > 99 || config->cpu < -1) return VC_E_RANGE;
+    if (!(config->max_load >= 0.0 && config->max_load <= 1.0)) return VC_E_RANGE;
+    if (!(config->max_lateness_ms >= 0.0)) return VC_E_RANGE;
     if (config->max_calls < 1 || config->max_calls > 65536) return VC_E_RANGE;
     vc_shard *shard = vc_allocate(config->allocator, sizeof(vc_shard));
     if (!shard) return VC_E_MEMORY;
     shard->config = *config;
-    shard->epoll_fd = shard->timer_fd = shard->wake_fd = -1;
+    shard->epoll_fd = shard->sockets_fd = shard->timer_fd = shard->wake_fd = -1;
     vc_status status = create_parts(shard);
     if (status != VC_OK) {
         int saved = errno;
@@ -79,11 +86,29 @@ void vc_shard_destroy(vc_shard *shard)
     vc_bank_destroy(shard->bank_8k);
     vc_ring_destroy(shard->events);
     vc_ring_destroy(shard->commands);
-    vc_release(shard->config.allocator, shard->legs);
+    vc_release(shard->config.allocator, shard->dirty);
     close_fd(shard->wake_fd);
     close_fd(shard->timer_fd);
+    close_fd(shard->sockets_fd);
     close_fd(shard->epoll_fd);
     vc_release(shard->config.allocator, shard);
+}
+
+/* 0 or an errno. */
+static int place_thread(const vc_shard *shard)
+{
+    const vc_shard_config *config = &shard->config;
+    if (config->cpu >= 0) {
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        if (config->cpu >= CPU_SETSIZE) return EINVAL;
+        CPU_SET((size_t)config->cpu, &set);
+        int failed = pthread_setaffinity_np(shard->thread, sizeof set, &set);
+        if (failed) return failed;
+    }
+    if (config->priority == 0) return 0;
+    struct sched_param scheduling = {.sched_priority = config->priority};
+    return pthread_setschedparam(shard->thread, SCHED_FIFO, &scheduling);
 }
 
 vc_status vc_shard_start(vc_shard *shard)
@@ -95,18 +120,20 @@ vc_status vc_shard_start(vc_shard *shard)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int failed = pthread_create(&shard->thread, NULL, vc_shard_run, shard);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed) {
-        errno = failed;
-        return VC_E_SYSTEM;
+    if (!failed) {
+        (void)pthread_setname_np(shard->thread, "voicecore-shard");
+        shard->started = 1;
+        failed = place_thread(shard);
+        if (failed) vc_shard_stop(shard);
     }
-    (void)pthread_setname_np(shard->thread, "voicecore-shard");
-    shard->started = 1;
-    return VC_OK;
+    errno = failed;
+    return failed ? VC_E_SYSTEM : VC_OK;
 }
 
-static vc_status send_command(vc_shard *shard, vc_shard_command_kind kind, vc_leg *leg)
+static vc_status send_command(vc_shard *shard, vc_shard_command_kind kind, vc_leg *leg,
+                              vc_shard *to)
 {
-    vc_shard_command next = {kind, leg};
+    vc_shard_command next = {kind, leg, to};
     size_t one = 1;
     vc_status status = vc_ring_push(shard->commands, &next, &one);
     if (status == VC_OK) vc_shard_write_one(shard->wake_fd);
@@ -121,7 +148,8 @@ void vc_shard_wake(vc_shard *shard)
 void vc_shard_stop(vc_shard *shard)
 {
     if (!shard->started) return;
-    while (send_command(shard, VC_SHARD_STOP, NULL) == VC_FULL) vc_shard_write_one(shard->wake_fd);
+    while (send_command(shard, VC_SHARD_STOP, NULL, NULL) == VC_FULL)
+        vc_shard_write_one(shard->wake_fd);
     pthread_join(shard->thread, NULL);
     shard->started = 0;
 }
@@ -133,6 +161,7 @@ vc_status vc_shard_open(vc_shard *shard, const vc_leg_config *config, vc_leg **o
     if (!shard->started) return VC_E_STATE;
     if (!config->call.pushed && !config->local_ip) return VC_E_NULL;
     if (shard->open_legs >= (size_t)shard->config.max_calls) return VC_FULL;
+    if (!vc_shard_admits(shard)) return VC_FULL;
     vc_leg *leg = vc_allocate(shard->config.allocator, sizeof(vc_leg));
     if (!leg) return VC_E_MEMORY;
     leg->fd = -1;
@@ -140,12 +169,12 @@ vc_status vc_shard_open(vc_shard *shard, const vc_leg_config *config, vc_leg **o
     leg->rate_hz = config->call.rate_hz;
     vc_call_config call = config->call;
     call.model = leg->rate_hz == 16000 ? shard->config.model_16k : shard->config.model_8k;
-    call.sink = (vc_event_sink){vc_shard_post, shard};
+    call.sink = (vc_event_sink){vc_shard_post, leg};
     call.allocator = shard->config.allocator;
     vc_status status = vc_call_create(&leg->call, &call);
     if (status == VC_OK && !leg->pushed) status = vc_shard_open_socket(leg, config);
     shard->open_legs++;
-    if (status == VC_OK) status = send_command(shard, VC_SHARD_ADD, leg);
+    if (status == VC_OK) status = send_command(shard, VC_SHARD_ADD, leg, NULL);
     if (status != VC_OK) {
         int saved = errno;
         vc_shard_free(shard, leg);
@@ -161,7 +190,21 @@ vc_status vc_shard_close(vc_shard *shard, vc_leg *leg)
     if (!shard || !leg) return VC_E_NULL;
     if (leg->closing || !shard->started) return VC_E_STATE;
     leg->closing = 1;
-    return send_command(shard, VC_SHARD_REMOVE, leg);
+    return send_command(shard, VC_SHARD_REMOVE, leg, NULL);
+}
+
+vc_status vc_shard_move(vc_shard *shard, vc_leg *leg, vc_shard *to)
+{
+    if (!shard || !leg || !to) return VC_E_NULL;
+    if (leg->closing || !shard->started || !to->started) return VC_E_STATE;
+    if (atomic_load_explicit(&leg->owner, memory_order_acquire) != shard) return VC_E_STATE;
+    if (shard == to) return VC_OK;
+    if (to->open_legs >= (size_t)to->config.max_calls) return VC_FULL;
+    vc_status status = send_command(shard, VC_SHARD_MOVE, leg, to);
+    if (status != VC_OK) return status;
+    shard->open_legs--;
+    to->open_legs++;
+    return VC_OK;
 }
 
 void vc_shard_free(vc_shard *shard, vc_leg *leg)
@@ -178,16 +221,17 @@ vc_call *vc_leg_call(vc_leg *leg)
     return leg->call;
 }
 
-/* -- events and counters -- */
+/* -- events -- */
+
+void vc_shard_write_one(int fd)
+{
+    uint64_t one = 1;
+    /* A full counter already means "awake"; nothing else can fail here. */
+    if (fd >= 0 && write(fd, &one, sizeof one) < 0) return;
+}
 
 vc_status vc_shard_next_event(vc_shard *shard, vc_event *event)
 {
     size_t one = 1;
     return vc_ring_pull(shard->events, event, &one);
-}
-
-void vc_shard_get_stats(const vc_shard *shard, uint64_t *stats)
-{
-    for (int i = 0; i < VC_SHARD_STAT_COUNT; i++)
-        stats[i] = atomic_load_explicit(&shard->stats[i], memory_order_relaxed);
 }

@@ -1,100 +1,36 @@
-/* vc_shard: the media thread. One epoll set holds the grid's timer, the mailbox's eventfd and every
- * call's socket. */
+/* vc_shard: the media thread.
+ *
+ * With few calls it wakes when a datagram comes. From 64 calls on it wakes when a slot is due
+ * (every millisecond if all are in use) and takes all datagrams that have come since: a wake-up a
+ * datagram would cost as much as the datagram, and windows would be judged one at a time.
+ */
 #define _GNU_SOURCE
 #include "engine/vc_shard_state.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_READY = 256 };
+enum { MAX_READY = 256, MAX_DATAGRAMS = 4096 };
 
-int64_t vc_shard_now_ns(void)
+static int64_t read_clock(clockid_t id)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(id, &now);
     return (int64_t)now.tv_sec * VC_NS_PER_S + now.tv_nsec;
 }
 
-vc_status vc_shard_watch(vc_shard *shard, int fd, void *tag)
+int64_t vc_shard_now_ns(void)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = tag};
-    return epoll_ctl(shard->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? VC_OK : VC_E_SYSTEM;
+    return read_clock(CLOCK_MONOTONIC);
 }
 
-/* A close must always be heard of, so that much room is kept for one of every call. */
-size_t vc_shard_reserved_events(const vc_shard *shard)
+int64_t vc_shard_cpu_ns(void)
 {
-    return (size_t)shard->config.max_calls;
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
-
-/* -- events -- */
-
-void vc_shard_add_stat(vc_shard *shard, vc_shard_stat stat, uint64_t more)
-{
-    uint64_t value = atomic_load_explicit(&shard->stats[stat], memory_order_relaxed);
-    atomic_store_explicit(&shard->stats[stat], value + more, memory_order_relaxed);
-}
-
-static void raise_stat(vc_shard *shard, vc_shard_stat stat, uint64_t value)
-{
-    if (value > atomic_load_explicit(&shard->stats[stat], memory_order_relaxed))
-        atomic_store_explicit(&shard->stats[stat], value, memory_order_relaxed);
-}
-
-static size_t usable_events(const vc_shard *shard)
-{
-    size_t room = vc_ring_room(shard->events);
-    return room > vc_shard_reserved_events(shard) ? room - vc_shard_reserved_events(shard) : 0;
-}
-
-/* Says that events were lost, once there is room for that and one more. */
-static void report_lost(vc_shard *shard, int64_t stamp_ns)
-{
-    if (shard->lost_unreported == 0 || usable_events(shard) < 2) return;
-    vc_event lost = {VC_EVENT_EVENTS_LOST, 0, stamp_ns, (int64_t)shard->lost_unreported, 0, 0};
-    size_t one = 1;
-    (void)vc_ring_push(shard->events, &lost, &one);
-    shard->lost_unreported = 0;
-    shard->events_posted = 1;
-}
-
-void vc_shard_post(void *context, const vc_event *event)
-{
-    vc_shard *shard = context;
-    size_t one = 1;
-    if (event->kind == VC_EVENT_CLOSED) {
-        (void)vc_ring_push(shard->events, event, &one);
-        shard->events_posted = 1;
-        return;
-    }
-    report_lost(shard, event->stamp_ns);
-    if (shard->lost_unreported > 0 || usable_events(shard) == 0) {
-        shard->lost_unreported++;
-        vc_shard_add_stat(shard, VC_SHARD_EVENTS_DROPPED, 1);
-        return;
-    }
-    (void)vc_ring_push(shard->events, event, &one);
-    shard->events_posted = 1;
-}
-
-void vc_shard_write_one(int fd)
-{
-    uint64_t one = 1;
-    /* A full counter already means "awake"; nothing else can fail here. */
-    if (fd >= 0 && write(fd, &one, sizeof one) < 0) return;
-}
-
-static void drain_fd(int fd)
-{
-    uint64_t value;
-    if (read(fd, &value, sizeof value) < 0) return;
-}
-
-/* -- the thread -- */
 
 void vc_shard_note(vc_shard *shard, vc_leg *leg)
 {
@@ -107,130 +43,139 @@ void vc_shard_note(vc_shard *shard, vc_leg *leg)
 static void judge(vc_shard *shard)
 {
     if (shard->dirty_count == 0) return;
-    int64_t now = vc_shard_now_ns();
-    size_t windows = vc_bank_run(shard->bank_8k, now) + vc_bank_run(shard->bank_16k, now);
+    int64_t now_ns = vc_shard_now_ns();
+    size_t windows = vc_bank_run(shard->bank_8k, now_ns) + vc_bank_run(shard->bank_16k, now_ns);
     vc_shard_add_stat(shard, VC_SHARD_WINDOWS, windows);
     for (size_t i = 0; i < shard->dirty_count; i++) shard->dirty[i]->noted = 0;
     shard->dirty_count = 0;
+    vc_shard_lap(shard, VC_STAGE_JUDGE, windows);
 }
 
-static void add_leg(vc_shard *shard, vc_leg *leg)
+/* One datagram a socket and round, so that no call holds up the others; the epoll set comes back
+ * for the rest, which is cheaper than a receive call that finds nothing. */
+static void poll_sockets(vc_shard *shard)
 {
-    leg->index = shard->leg_count;
-    shard->legs[shard->leg_count++] = leg;
-    if (leg->fd >= 0 && vc_shard_watch(shard, leg->fd, leg) != VC_OK)
-        vc_call_count(leg->call, VC_STAT_SEND_ERRORS, 1);
-    atomic_store_explicit(&shard->stats[VC_SHARD_CALLS], shard->leg_count, memory_order_relaxed);
-}
-
-static void remove_leg(vc_shard *shard, vc_leg *leg)
-{
-    if (leg->fd >= 0) (void)epoll_ctl(shard->epoll_fd, EPOLL_CTL_DEL, leg->fd, NULL);
-    vc_leg *last = shard->legs[--shard->leg_count];
-    shard->legs[leg->index] = last;
-    last->index = leg->index;
-    atomic_store_explicit(&shard->stats[VC_SHARD_CALLS], shard->leg_count, memory_order_relaxed);
-    vc_call_post(leg->call, VC_EVENT_CLOSED, vc_shard_now_ns());
-}
-
-static void obey_commands(vc_shard *shard)
-{
-    vc_shard_command next;
-    size_t one = 1;
-    while (vc_ring_pull(shard->commands, &next, &one) == VC_OK) {
-        switch (next.kind) {
-        case VC_SHARD_ADD: add_leg(shard, next.leg); break;
-        case VC_SHARD_REMOVE: remove_leg(shard, next.leg); break;
-        case VC_SHARD_STOP: shard->stopping = 1; break;
-        }
-        one = 1;
+    struct epoll_event ready[MAX_READY];
+    for (int taken = 0; taken < MAX_DATAGRAMS;) {
+        int n = epoll_wait(shard->sockets_fd, ready, MAX_READY, 0);
+        vc_shard_lap(shard, VC_STAGE_WAIT, 0);
+        if (n <= 0) break;
+        int64_t now_ns = vc_shard_now_ns();
+        for (int i = 0; i < n; i++) vc_shard_receive(shard, ready[i].data.ptr, now_ns);
+        taken += n;
     }
 }
 
 static void take_pushed(vc_shard *shard)
 {
-    for (size_t i = 0; i < shard->leg_count; i++)
-        if (shard->legs[i]->pushed) {
-            vc_call_take_pushed(shard->legs[i]->call, vc_shard_now_ns());
-            vc_shard_note(shard, shard->legs[i]);
-        }
+    for (vc_leg *leg = shard->pushed_legs; leg; leg = leg->next[VC_SHARD_IN_PUSHED]) {
+        vc_call_take_pushed(leg->call, vc_shard_now_ns());
+        vc_shard_note(shard, leg);
+    }
 }
 
-static void run_tick(vc_shard *shard, int64_t due_ns)
+void vc_shard_tick_leg(vc_shard *shard, vc_leg *leg, int64_t tick_ms)
 {
-    int64_t begun = vc_shard_now_ns();
-    uint64_t late = (uint64_t)(begun - due_ns);
-    vc_shard_add_stat(shard, VC_SHARD_TICKS, 1);
-    raise_stat(shard, VC_SHARD_MAX_LATENESS_NS, late);
-    if (late > 1 * VC_NS_PER_MS) vc_shard_add_stat(shard, VC_SHARD_LATE_TICKS_1MS, 1);
-    if (late > 5 * VC_NS_PER_MS) vc_shard_add_stat(shard, VC_SHARD_LATE_TICKS_5MS, 1);
-    if (late > 20 * VC_NS_PER_MS) vc_shard_add_stat(shard, VC_SHARD_LATE_TICKS_20MS, 1);
+    uint8_t packet[VC_CALL_MAX_PACKET_BYTES];
+    size_t n = sizeof packet;
+    leg->ticked = tick_ms;
+    vc_status status = vc_call_tick(leg->call, vc_shard_now_ns(), packet, &n);
+    vc_shard_lap(shard, VC_STAGE_RENDER, 1);
+    if (status != VC_OK || n == 0) return;
+    vc_shard_send(leg, packet, n);
+    vc_shard_lap(shard, VC_STAGE_SEND, 1);
+}
 
-    take_pushed(shard);
-    for (size_t i = 0; i < shard->leg_count; i++) {
-        vc_call_expire(shard->legs[i]->call, begun);
-        vc_shard_note(shard, shard->legs[i]);
+static void run_slot(vc_shard *shard, vc_shard_slot *slot)
+{
+    int64_t begun_ns = vc_shard_now_ns(), due = slot->due;
+    for (vc_leg *leg = slot->legs; leg; leg = leg->next[VC_SHARD_IN_SLOT]) {
+        if (leg->pushed) vc_call_take_pushed(leg->call, begun_ns);
+        vc_call_expire(leg->call, begun_ns);
+        vc_shard_note(shard, leg);
     }
+    vc_shard_lap(shard, VC_STAGE_TAKE, 0);
     judge(shard);
-    for (size_t i = 0; i < shard->leg_count; i++) {
-        vc_leg *leg = shard->legs[i];
-        uint8_t packet[VC_CALL_MAX_PACKET_BYTES];
-        size_t n = sizeof packet;
-        if (vc_call_tick(leg->call, vc_shard_now_ns(), packet, &n) != VC_OK || n == 0) continue;
-        vc_shard_send(leg, packet, n);
-    }
+    for (vc_leg *leg = slot->legs; leg; leg = leg->next[VC_SHARD_IN_SLOT])
+        if (leg->ticked < due) vc_shard_tick_leg(shard, leg, due);
+    slot->due += VC_TICK_MS;
+    int64_t end_ns = vc_shard_now_ns(), late_ns = begun_ns - due * VC_NS_PER_MS;
+    vc_shard_meter_tick(shard, (uint64_t)(late_ns > 0 ? late_ns : 0),
+                        (uint64_t)(end_ns - begun_ns));
+    if (slot != shard->slots) return;
     /* Not only with the next event: a lost one may be what the loop waits for. */
-    report_lost(shard, begun);
-    uint64_t work = (uint64_t)(vc_shard_now_ns() - begun);
-    vc_shard_add_stat(shard, VC_SHARD_TICK_WORK_NS, work);
-    raise_stat(shard, VC_SHARD_MAX_TICK_WORK_NS, work);
+    vc_shard_report_lost(shard, begun_ns);
+    vc_shard_meter_turn(shard, end_ns);
+}
+
+/* The slot that is due first; slot 0 always has its turn. */
+static vc_shard_slot *next_slot(vc_shard *shard)
+{
+    vc_shard_slot *next = &shard->slots[0];
+    for (int i = 1; i < VC_SHARD_SLOTS; i++)
+        if (shard->slots[i].count > 0 && shard->slots[i].due < next->due) next = &shard->slots[i];
+    return next;
 }
 
 static void arm(vc_shard *shard, int64_t due_ns)
 {
     struct itimerspec spec = {
         .it_value = {.tv_sec = due_ns / VC_NS_PER_S, .tv_nsec = due_ns % VC_NS_PER_S}};
+    /* Setting it also takes back that it has expired: it is never read. */
     (void)timerfd_settime(shard->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+}
+
+/* Sleeps until something is to be done; whether the mailbox was written to. */
+static int sleep_until_due(vc_shard *shard, int *sockets_ready)
+{
+    struct epoll_event ready[3];
+    int woken = 0;
+    int n = epoll_wait(shard->epoll_fd, ready, 3, -1);
+    *sockets_ready = shard->paced;
+    for (int i = 0; i < n; i++) {
+        if (ready[i].data.ptr == &shard->wake_fd)
+            woken = 1;
+        else if (ready[i].data.ptr == &shard->sockets_fd)
+            *sockets_ready = 1;
+    }
+    return woken;
 }
 
 void *vc_shard_run(void *argument)
 {
     vc_shard *shard = argument;
-    struct epoll_event ready[MAX_READY];
-    int64_t due_ns = vc_shard_now_ns() + VC_TICK_NS;
-    arm(shard, due_ns);
+    vc_shard_meter_start(shard);
+    int64_t turn = vc_shard_now_ns() / VC_TICK_NS + 1, armed = 0;
+    shard->slots[0].due = turn * VC_TICK_MS;
     while (!shard->stopping) {
-        int n = epoll_wait(shard->epoll_fd, ready, MAX_READY, -1);
-        vc_shard_add_stat(shard, VC_SHARD_WAKEUPS, 1);
-        int woken = 0;
-        for (int i = 0; i < n; i++) {
-            void *tag = ready[i].data.ptr;
-            if (tag == &shard->timer_fd)
-                drain_fd(shard->timer_fd);
-            else if (tag == &shard->wake_fd)
-                woken = 1;
-            else
-                vc_shard_receive(shard, tag);
+        vc_shard_slot *next = next_slot(shard);
+        if (next->due != armed) {
+            armed = next->due;
+            arm(shard, armed * VC_NS_PER_MS);
         }
+        int sockets_ready, woken = sleep_until_due(shard, &sockets_ready);
+        vc_shard_meter_round(shard);
+        if (sockets_ready) poll_sockets(shard);
         if (woken) {
-            drain_fd(shard->wake_fd);
+            uint64_t value;
+            if (read(shard->wake_fd, &value, sizeof value) < 0) value = 0;
             take_pushed(shard);
+            judge(shard);
+            /* After all sockets and banks: a removed leg is in none of them then. */
+            vc_shard_obey(shard);
+            next = next_slot(shard);
+        } else if (!shard->paced) {
+            judge(shard);
         }
-        judge(shard);
-        /* After all sockets and banks: a removed leg is in none of them then. */
-        if (woken) obey_commands(shard);
         /* One a round, however many are due: under overload sockets and commands get their turn. */
-        if (!shard->stopping && vc_shard_now_ns() >= due_ns) {
-            run_tick(shard, due_ns);
-            due_ns += VC_TICK_NS;
-            arm(shard, due_ns);
-        }
+        if (!shard->stopping && vc_shard_now_ns() >= next->due * VC_NS_PER_MS)
+            run_slot(shard, next);
         if (shard->events_posted) {
             shard->events_posted = 0;
             vc_shard_write_one(shard->config.event_fd);
         }
     }
-    while (shard->leg_count > 0) remove_leg(shard, shard->legs[shard->leg_count - 1]);
+    vc_shard_remove_all(shard);
     vc_shard_write_one(shard->config.event_fd);
     return NULL;
 }

@@ -4,12 +4,11 @@
 #include "engine/vc_shard_state.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/ip.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_DATAGRAMS = 8, DATAGRAM_BYTES = 2048 };
+enum { DATAGRAM_BYTES = 2048 };
 
 static int same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 {
@@ -23,33 +22,29 @@ static int same_address(const struct sockaddr_storage *a, const struct sockaddr_
            memcmp(&x->sin6_addr, &y->sin6_addr, sizeof x->sin6_addr) == 0;
 }
 
-void vc_shard_receive(vc_shard *shard, vc_leg *leg)
+void vc_shard_receive(vc_shard *shard, vc_leg *leg, int64_t now_ns)
 {
     uint8_t bytes[DATAGRAM_BYTES];
-    for (int i = 0; i < MAX_DATAGRAMS; i++) {
-        struct sockaddr_storage from;
-        socklen_t from_bytes = sizeof from;
-        ssize_t n = recvfrom(leg->fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_TRUNC,
-                             (struct sockaddr *)&from, &from_bytes);
-        if (n < 0) {
-            if (errno == EINTR) continue;
-            /* An ICMP error of something we sent comes up here, once; then the queue goes on. */
-            if (errno == ECONNREFUSED) continue;
-            break;
-        }
-        if (leg->has_remote && !same_address(&from, &leg->remote)) {
-            vc_call_count(leg->call, VC_STAT_PACKETS_STRANGE, 1);
-            continue;
-        }
-        if ((size_t)n > sizeof bytes) n = 0; /* too long for RTP audio: counted as malformed */
-        vc_status status = vc_call_receive(leg->call, bytes, (size_t)n, vc_shard_now_ns());
-        if (!leg->has_remote && status != VC_IGNORED) {
-            leg->remote = from;
-            leg->remote_bytes = from_bytes;
-            leg->has_remote = 1;
-        }
-        vc_shard_note(shard, leg);
+    struct sockaddr_storage from;
+    socklen_t from_bytes = sizeof from;
+    ssize_t n = recvfrom(leg->fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_TRUNC,
+                         (struct sockaddr *)&from, &from_bytes);
+    vc_shard_lap(shard, VC_STAGE_RECEIVE, 1);
+    /* An ICMP error of something we sent comes up here, once; then the queue goes on. */
+    if (n < 0) return;
+    if (leg->has_remote && !same_address(&from, &leg->remote)) {
+        vc_call_count(leg->call, VC_STAT_PACKETS_STRANGE, 1);
+        return;
     }
+    if ((size_t)n > sizeof bytes) n = 0; /* too long for RTP audio: counted as malformed */
+    vc_status status = vc_call_receive(leg->call, bytes, (size_t)n, now_ns);
+    if (!leg->has_remote && status != VC_IGNORED) {
+        leg->remote = from;
+        leg->remote_bytes = from_bytes;
+        leg->has_remote = 1;
+    }
+    vc_shard_note(shard, leg);
+    vc_shard_lap(shard, VC_STAGE_TAKE, 1);
 }
 
 void vc_shard_send(vc_leg *leg, const uint8_t *packet, size_t n)
