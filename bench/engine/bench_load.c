@@ -4,8 +4,8 @@
  *
  * Prints "ports ..." (its own), reads as many ports (the engine's) from standard input, prints
  * "measuring" after the warm-up and one JSON object at the end. CONTENT is raw PCMU, in which every
- * call starts elsewhere. The calls' packets are spread over the 20 ms; each call keeps an absolute
- * grid. Arrival times are the kernel's (SO_TIMESTAMPNS), so this process's own delays are not in
+ * call starts elsewhere. The calls begin within a second, as calls do not all begin in one tick, and
+ * their packets are spread over the 20 ms; each call keeps an absolute grid. Arrival times are the kernel's (SO_TIMESTAMPNS), so this process's own delays are not in
  * them; it only has to empty the sockets in time.
  */
 #define _GNU_SOURCE
@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SLOTS = 20, FRAME = 160, HEADER = 12, BUCKETS = 2000, BUCKET_US = 50, CENTRE = 1000 };
+enum { SLOTS = 20, START_TICKS = 48, FRAME = 160, HEADER = 12, BUCKETS = 2000, BUCKET_US = 50, CENTRE = 1000 };
 static const int64_t slot_ns = 1000000, tick_ns = 20000000, s_ns = 1000000000;
 
 typedef struct far_call {
@@ -295,7 +295,7 @@ int main(int argc, char **argv)
             late_slots += late_ns > 5000000;
         }
         for (size_t i = (size_t)(k % SLOTS); i < call_count; i += SLOTS) {
-            send_one(&calls[i]);
+            if (k / SLOTS >= (int64_t)(i / SLOTS % START_TICKS)) send_one(&calls[i]);
             drain(&calls[i]);
         }
         if (!measuring && due_ns - start_ns >= warm_up_ns) {

@@ -123,7 +123,7 @@ static vc_status create_parts(vc_call *call)
     if (status == VC_OK)
         status = vc_ring_create(&call->received, sizeof(audio_block), blocks, config->allocator);
     if (status == VC_OK)
-        status = vc_ring_create(&call->unjudged, sizeof(int16_t), second, config->allocator);
+        status = vc_ring_create(&call->unjudged, sizeof(int16_t), second / 8, config->allocator);
     if (status == VC_OK)
         status = vc_ring_create(&call->digits, sizeof(digit), DIGITS, config->allocator);
     if (status == VC_OK && config->record_sent)
@@ -393,7 +393,7 @@ static void accept(vc_call *call, const int16_t *samples, size_t n, int64_t arri
         samples += taken;
         n -= taken;
         if (n == 0) break;
-        /* A burst of more than a second: judge here instead of in the batch. */
+        /* A burst of more than the ring holds: judge here instead of in the batch. */
         vc_silero *vad;
         const float *window;
         float probability;

@@ -33,9 +33,9 @@ typedef struct vc_shard_config {
     int priority; /* SCHED_FIFO 1..99; 0 (default): the ordinary scheduler */
     /* A call is refused when the share of a core that the shard would then need, or its smoothed
      * lateness, is above this; 0: never. Not with fewer than VC_SHARD_ALWAYS_ADMITTED calls. */
-    double max_load;        /* 0..1, default 0.9 */
-    double max_lateness_ms; /* default 10 */
-    const vc_allocator *allocator;
+    double max_load;               /* 0..1, default 0.9 */
+    double max_lateness_ms;        /* default 10 */
+    const vc_allocator *allocator; /* NULL: malloc, and a pool of huge pages for the calls */
 } vc_shard_config;
 
 typedef struct vc_leg_config {
@@ -100,6 +100,7 @@ VC_CHECKED vc_status vc_shard_create(vc_shard **out, const vc_shard_config *conf
 VC_CHECKED vc_status vc_shard_start(vc_shard *shard);
 /* Ends the thread; open legs are closed and must still be freed. Idempotent. */
 void vc_shard_stop(vc_shard *shard);
+/* After all calls that were opened here are freed, wherever they were moved. */
 void vc_shard_destroy(vc_shard *shard);
 
 /* Makes the call, binds its socket and hands it to the thread. VC_E_SYSTEM (errno) when the socket

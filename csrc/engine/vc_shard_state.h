@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
+#include "base/vc_pool.h"
 #include "base/vc_ring.h"
 #include "engine/vc_bank.h"
 
@@ -29,7 +30,8 @@ struct vc_leg {
     struct sockaddr_storage remote;
     socklen_t remote_bytes;
     /* producer */
-    int closing; /* vc_shard_close was called */
+    const vc_allocator *allocator; /* of the shard that opened it */
+    int closing;                   /* vc_shard_close was called */
     /* The shard whose media thread has it; NULL while it moves. */
     _Atomic(vc_shard *) owner;
     /* owner's media thread */
@@ -82,7 +84,9 @@ struct vc_shard {
     int timer_fd, wake_fd;
     vc_ring *commands, *events;
     vc_bank *bank_8k, *bank_16k;
-    size_t open_legs;           /* producer */
+    /* producer */
+    vc_pool *pool; /* of the calls */
+    size_t open_legs;
     _Atomic(vc_leg *) arrivals; /* of moved calls, the last one first; any media thread adds */
     /* media thread */
     vc_shard_slot slots[VC_SHARD_SLOTS];

@@ -134,7 +134,7 @@ cdef class NativeCall:
         cdef int status = vc_playout_end_segment(vc_call_playout(self.enter()))
         self.leave()
         if status == VC_FULL:
-            raise StateError("1024 marks are pending; wait until some were reached")
+            raise StateError("256 marks are pending; wait until some were reached")
 
     def mark(self, int64_t mark_id):
         cdef vc_playout *playout = vc_call_playout(self.enter())
@@ -142,7 +142,7 @@ cdef class NativeCall:
         cdef int64_t position = vc_playout_queue_position(playout)
         self.leave()
         if status == VC_FULL:
-            raise StateError("1024 marks are pending; wait until some were reached")
+            raise StateError("256 marks are pending; wait until some were reached")
         return position
 
     def pause(self):
