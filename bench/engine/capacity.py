@@ -146,7 +146,11 @@ def summary(
         for name, value in last.stats.items()
         if isinstance(value, int)
     }
-    count = lambda name: sum(b[name] - a[name] for a, b in zip(first.calls, last.calls, strict=True))  # noqa: E731
+
+    def count(name: str) -> int:
+        pairs = zip(first.calls, last.calls, strict=True)
+        return sum(int(after[name] - before[name]) for before, after in pairs)
+
     used_ns = [last.threads[tid][0] - first.threads[tid][0] for tid in last.threads]
     waited_ns = [last.threads[tid][1] - first.threads[tid][1] for tid in last.threads]
     call_ticks = count("packets_sent") or 1
@@ -238,7 +242,10 @@ def measure(program: Path, speech: Path, calls: int, options: argparse.Namespace
         **pipes,
     )  # fmt: skip
     try:
-        assert engine.stdin and engine.stdout and load.stdin and load.stdout
+        assert engine.stdin is not None
+        assert engine.stdout is not None
+        assert load.stdin is not None
+        assert load.stdout is not None
 
         def line(stream: Any) -> str:
             text = stream.readline()

@@ -145,7 +145,7 @@ class Engine:
             raise ClosedError("the call is closed")
         if isinstance(native, NativeLeg):
             # A thread that has not yet got a new or a moved call gets it within a tick or so.
-            while not engine.move(native, shard):
+            while not engine.move(native, shard):  # noqa: ASYNC110  the thread knows no loop
                 await asyncio.sleep(0.005)
 
     async def drain_shard(self, shard: int) -> None:
