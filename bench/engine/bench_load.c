@@ -4,9 +4,10 @@
  *
  * Prints "ports ..." (its own), reads as many ports (the engine's) from standard input, prints
  * "measuring" after the warm-up and one JSON object at the end. CONTENT is raw PCMU, in which every
- * call starts elsewhere. The calls begin within a second, as calls do not all begin in one tick, and
- * their packets are spread over the 20 ms; each call keeps an absolute grid. Arrival times are the kernel's (SO_TIMESTAMPNS), so this process's own delays are not in
- * them; it only has to empty the sockets in time.
+ * call starts elsewhere. The calls begin within a second, as calls do not all begin in one tick,
+ * and their packets are spread over the 20 ms; each call keeps an absolute grid. Arrival times are
+ * the kernel's (SO_TIMESTAMPNS), so this process's own delays are not in them; it only has to empty
+ * the sockets in time.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -22,7 +23,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SLOTS = 20, START_TICKS = 48, FRAME = 160, HEADER = 12, BUCKETS = 2000, BUCKET_US = 50, CENTRE = 1000 };
+enum {
+    SLOTS = 20,
+    START_TICKS = 48,
+    FRAME = 160,
+    HEADER = 12,
+    BUCKETS = 2000,
+    BUCKET_US = 50,
+    CENTRE = 1000
+};
 static const int64_t slot_ns = 1000000, tick_ns = 20000000, s_ns = 1000000000;
 
 typedef struct far_call {
@@ -140,7 +149,8 @@ static void send_one(far_call *call)
 
 /* -- what was seen -- */
 
-/* The least value of |bucket| (or of the bucket above `zero`) that a share of the counts is within. */
+/* The least value of |bucket| (or of the bucket above `zero`) that a share of the counts is within.
+ */
 static double percentile_ms(const uint64_t *magnitudes, size_t n, double share)
 {
     uint64_t total = 0, seen = 0;
