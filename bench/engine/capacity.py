@@ -9,7 +9,8 @@ A load process in C (bench_load.c, compiled here) sends real speech in talk spur
 own sockets and takes the arrival times of the engine's packets from the kernel; the engine runs in
 a process of its own with Python's loop feeding and reading every call. Times of the engine are CPU
 times of its threads, so other programs on the machine do not count; lateness does count them: the
-load (1 minute) and the time that the shards waited for a CPU stand in every row.
+load (1 minute) and how long the shards waited for a CPU (a share of the time) stand in every row.
+With --pin, --realtime and --load-fifo on a CPU each, both come before other programs.
 """
 
 from __future__ import annotations
@@ -224,6 +225,12 @@ def build(folder: Path) -> Path:
     return program
 
 
+def stolen_s() -> float:
+    """CPU time that the host of a virtual machine gave to others."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()
+    return int(fields[8]) / os.sysconf("SC_CLK_TCK")
+
+
 def measure(program: Path, speech: Path, calls: int, options: argparse.Namespace) -> dict[str, Any]:
     """One row: the load process and the engine process, connected to one another."""
     arguments = [
@@ -260,8 +267,10 @@ def measure(program: Path, speech: Path, calls: int, options: argparse.Namespace
         say(engine.stdin, json.dumps([int(port) for port in line(load.stdout).split()[1:]]))
         say(load.stdin, " ".join(str(port) for port in json.loads(line(engine.stdout))))
         line(load.stdout)
+        stolen = stolen_s()
         say(engine.stdin, "measuring")
         seen = json.loads(line(load.stdout))
+        stolen = stolen_s() - stolen
         say(engine.stdin, "stop")
         found = json.loads(line(engine.stdout))
     finally:
@@ -270,6 +279,7 @@ def measure(program: Path, speech: Path, calls: int, options: argparse.Namespace
     return {
         "calls": calls,
         "shards": options.shards,
+        "stolen_core_share": stolen / seen["seconds"],
         "machine_load": os.getloadavg()[0],
         "core_share": sum(found["shard_cpu_ns"]) / 1e9 / seen["seconds"],
         "waited_for_cpu_share": sum(found["shard_waited_ns"]) / 1e9 / seen["seconds"],
@@ -339,7 +349,7 @@ def main() -> None:
         table.add_column(title, justify="right")
     for row in rows:
         table.add_row(*cells(row))
-    console = Console(width=150)
+    console = Console(width=160)
     console.print(table)
     stages = Table(title="us a call and tick by stage, from every 17th wake-up")
     for title in ("calls", *STAGE_UNITS, "sum", "thread's CPU time"):

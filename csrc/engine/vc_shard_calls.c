@@ -1,7 +1,7 @@
 /* vc_shard: the media thread's calls: they come, move and go; their events.
  *
  * Slots are filled to SLOT_CALLS before the next one is used, so that a few calls make few wake-ups
- * and a window seldom is judged alone (a batch of 16 takes a third of the time a window). Slots are
+ * and a window seldom is judged alone (in a batch of 16 it takes a third of the time). Slots are
  * taken far from one another, so that used ones are spread over the 20 ms at any number.
  *
  * A call moves from thread to thread through the receiver's list of arrivals, without the producer:
@@ -13,7 +13,7 @@
 
 #include <sys/epoll.h>
 
-enum { SLOT_CALLS = 16, PACED_FROM = 64, PACED_UNTIL = 48 };
+enum { SLOT_CALLS = 32, PACED_FROM = 96, PACED_UNTIL = 80 };
 
 /* -- events -- */
 

@@ -1,6 +1,6 @@
 /* vc_shard: the media thread.
  *
- * With few calls it wakes when a datagram comes. From 64 calls on it wakes when a slot is due
+ * With few calls it wakes when a datagram comes. From 96 calls on it wakes when a slot is due
  * (every millisecond if all are in use) and takes all datagrams that have come since: a wake-up a
  * datagram would cost as much as the datagram, and windows would be judged one at a time.
  */
