@@ -12,7 +12,8 @@
 
 #include "vc_test_model.h"
 
-enum { MANY = 120, LIMIT_MS = 20000 };
+/* OTHERS: few enough that a shard keeps up under a sanitizer too. */
+enum { MANY = 120, OTHERS = 30, LIMIT_MS = 20000 };
 
 static vc_silero_model *model_8k, *model_16k;
 
@@ -155,8 +156,8 @@ VC_TEST(a_moved_call_misses_no_packet)
     VC_NEED(bind(far, (struct sockaddr *)&local, sizeof local) == 0);
     VC_NEED(getsockname(far, (struct sockaddr *)&local, &bytes) == 0);
     vc_leg *leg = open_leg(shards[0], 1, ntohs(local.sin_port));
-    static vc_leg *others[MANY];
-    open_pairs(shards[0], others, MANY);
+    static vc_leg *others[OTHERS];
+    open_pairs(shards[0], others, OTHERS);
     int at = 0, moves = 0, seen = 0, gaps = 0, last = -1;
     while (seen < 150 || moves < 20) {
         struct pollfd ready = {.fd = far, .events = POLLIN};
@@ -179,13 +180,13 @@ VC_TEST(a_moved_call_misses_no_packet)
     VC_CHECK(await_closed(shards[!at], 1));
     vc_shard_free(shards[!at], leg);
     /* All the others leave the first shard while they talk. */
-    for (int i = 0; i < MANY; i++)
+    for (int i = 0; i < OTHERS; i++)
         while (vc_shard_move(shards[0], others[i], shards[1]) != VC_OK) usleep(1000);
     run_for(shards[1], 100);
     VC_CHECK_EQ(stat_of(shards[0], VC_SHARD_CALLS), 0);
-    VC_CHECK_EQ(stat_of(shards[1], VC_SHARD_CALLS), MANY);
+    VC_CHECK_EQ(stat_of(shards[1], VC_SHARD_CALLS), OTHERS);
     for (int i = 0; i < 2; i++) vc_shard_stop(shards[i]);
-    for (int i = 0; i < MANY; i++) {
+    for (int i = 0; i < OTHERS; i++) {
         VC_CHECK_EQ(call_stat(others[i], VC_STAT_LOST), 0);
         vc_shard_free(shards[1], others[i]);
     }
