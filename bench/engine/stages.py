@@ -63,7 +63,7 @@ def main() -> None:
                           for r in rows]))  # fmt: skip
         return
     load = os.getloadavg()[0]
-    print(f"{platform.machine()}, load {load:.1f}; us a call and tick: the engine, the units, ratio")
+    print(f"{platform.machine()}, load {load:.1f}; us a call and tick: engine, units, ratio")
     for calls in options.calls:
         mine = [row for row in rows if row[0] == calls]
         mine.append((calls, "sum", sum(row[2] for row in mine), sum(row[3] for row in mine)))
