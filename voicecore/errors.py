@@ -71,6 +71,28 @@ class StateError(VoicecoreError, RuntimeError):
     """The call is not allowed in the present state of the object."""
 
 
+class CapacityError(StateError):
+    """The engine refuses a call so that those that run stay on time.
+
+    Attributes:
+        reason: "max_calls", "load", "lateness" or "draining".
+        projected_load: share of a core that the emptiest shard would need with the call.
+        lateness_ms: its smoothed lateness.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        reason: str = "max_calls",
+        projected_load: float = 0.0,
+        lateness_ms: float = 0.0,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.projected_load = projected_load
+        self.lateness_ms = lateness_ms
+
+
 class CpuLevelError(VoicecoreError, RuntimeError):
     """A CPU level was asked for that this machine does not have."""
 

@@ -44,8 +44,8 @@ struct vc_call {
     int64_t receive_end; /* length of the receive timeline */
     int64_t window_start;
     size_t window_fill;
-    float window[MAX_WINDOW];
-    vc_ring *unjudged; /* samples behind the window that is being filled */
+    float window[MAX_WINDOW + MAX_FRAME]; /* and what a packet brings beyond it */
+    vc_ring *unjudged;                    /* a burst's samples behind that */
     arrival arrivals[ARRIVALS];
     uint32_t arrival_count;
     int64_t first_arrival_ns; /* of received sample 0 */
@@ -123,7 +123,7 @@ static vc_status create_parts(vc_call *call)
     if (status == VC_OK)
         status = vc_ring_create(&call->received, sizeof(audio_block), blocks, config->allocator);
     if (status == VC_OK)
-        status = vc_ring_create(&call->unjudged, sizeof(int16_t), second, config->allocator);
+        status = vc_ring_create(&call->unjudged, sizeof(int16_t), second / 8, config->allocator);
     if (status == VC_OK)
         status = vc_ring_create(&call->digits, sizeof(digit), DIGITS, config->allocator);
     if (status == VC_OK && config->record_sent)
@@ -336,11 +336,26 @@ static void queue_blocks(vc_call *call, vc_ring *ring, int64_t first, const int1
 static void fill_window(vc_call *call)
 {
     int16_t samples[MAX_WINDOW];
+    if (call->window_fill >= call->window_samples) return;
     size_t n = call->window_samples - call->window_fill;
-    if (n == 0) return;
     (void)vc_ring_pull(call->unjudged, samples, &n);
     vc_convert_s16_to_f32(samples, call->window + call->window_fill, n);
     call->window_fill += n;
+}
+
+/* Takes samples for the VAD: into the window itself unless a burst waits before them. Returns how
+ * many fitted. */
+static size_t add_unjudged(vc_call *call, const int16_t *samples, size_t n)
+{
+    size_t room = call->window_samples + MAX_FRAME - call->window_fill, direct = 0;
+    if (vc_ring_level(call->unjudged) == 0) {
+        direct = n < room ? n : room;
+        vc_convert_s16_to_f32(samples, call->window + call->window_fill, direct);
+        call->window_fill += direct;
+    }
+    size_t rest = n - direct;
+    if (rest > 0) (void)vc_ring_push(call->unjudged, samples + direct, &rest);
+    return direct + rest;
 }
 
 int vc_call_window(vc_call *call, vc_silero **vad, const float **window)
@@ -358,7 +373,8 @@ void vc_call_judge(vc_call *call, float probability, int64_t now_ns)
     int sounding = vc_playout_is_sounding(call->playout);
     int happened = vc_speech_step(speech, probability, call->window_start, sounding);
     call->window_start += (int64_t)call->window_samples;
-    call->window_fill = 0;
+    call->window_fill -= call->window_samples;
+    memmove(call->window, call->window + call->window_samples, call->window_fill * sizeof(float));
     if (happened & VC_SPEECH_STARTED)
         post(call, VC_EVENT_SPEECH_STARTED, now_ns, speech->start_sample,
              arrival_of(call, speech->start_sample), 0);
@@ -388,12 +404,11 @@ static void accept(vc_call *call, const int16_t *samples, size_t n, int64_t arri
     call->receive_end += (int64_t)n;
     set_stat(call, VC_STAT_RECEIVED_SAMPLES, (uint64_t)call->receive_end);
     while (n > 0) {
-        size_t taken = n;
-        (void)vc_ring_push(call->unjudged, samples, &taken);
+        size_t taken = add_unjudged(call, samples, n);
         samples += taken;
         n -= taken;
         if (n == 0) break;
-        /* A burst of more than a second: judge here instead of in the batch. */
+        /* A burst of more than the ring holds: judge here instead of in the batch. */
         vc_silero *vad;
         const float *window;
         float probability;

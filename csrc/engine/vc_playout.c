@@ -14,7 +14,7 @@
 #include "dsp/vc_gain.h"
 #include "dsp/vc_resample.h"
 
-enum { MAX_RATE_HZ = 48000, MAX_BLOCK = MAX_RATE_HZ / 50 + 1, MARKS = 1024, CONTROLS = 64 };
+enum { MAX_RATE_HZ = 48000, MAX_BLOCK = MAX_RATE_HZ / 50 + 1, MARKS = 256, CONTROLS = 64 };
 
 typedef enum control_kind { PAUSE, RESUME, FLUSH } control_kind;
 typedef struct control {

@@ -33,7 +33,7 @@ void vc_playout_destroy(vc_playout *playout);
 /* Producer side. */
 /* *n: samples offered in, taken out; VC_FULL when not all fitted. */
 VC_RT vc_status vc_playout_push(vc_playout *playout, const int16_t *samples, size_t *n);
-/* A mark at the end of the queue. VC_FULL if 1024 marks are pending. */
+/* A mark at the end of the queue. VC_FULL if 256 marks are pending. */
 VC_RT vc_status vc_playout_mark(vc_playout *playout, int64_t mark_id);
 /* What is queued so far is complete: running dry there is no underrun. VC_FULL as above. */
 VC_RT vc_status vc_playout_end_segment(vc_playout *playout);

@@ -1,8 +1,9 @@
 /* vc_shard: one native thread that carries many calls: their UDP sockets and the 20 ms grid.
  *
- * The grid is absolute: tick k is due at start + k * 20 ms. A late tick is caught up, never
- * dropped, and counted. From open to close every call sends one packet a tick, whatever the rest
- * of the process does.
+ * The grid is absolute: slot s of 20 is due at every millisecond of CLOCK_MONOTONIC that is s
+ * modulo 20. A call stays in its slot for life, so the calls' work is spread over the 20 ms and
+ * each has its own exact grid. A late tick is caught up, never dropped, and counted. From open to
+ * close every call sends one packet every 20 ms, whatever the rest of the process does.
  *
  * Threads: one producer thread (Python's loop) makes all the calls below; the shard's own thread
  * does the rest. Linux (epoll, timerfd, eventfd).
@@ -28,7 +29,13 @@ typedef struct vc_shard_config {
     int max_calls;                    /* 1..65536, default 4096 */
     int event_fd; /* an eventfd that is written at most once a wake-up when there are new events;
                      it may serve several shards; -1: none */
-    const vc_allocator *allocator;
+    int cpu;      /* the thread runs on this CPU only; -1 (default): wherever the system puts it */
+    int priority; /* SCHED_FIFO 1..99; 0 (default): the ordinary scheduler */
+    /* A call is refused when the share of a core that the shard would then need, or its smoothed
+     * lateness, is above this; 0: never. Not with fewer than VC_SHARD_ALWAYS_ADMITTED calls. */
+    double max_load;               /* 0..1, default 0.9 */
+    double max_lateness_ms;        /* default 10 */
+    const vc_allocator *allocator; /* NULL: malloc, and a pool of huge pages for the calls */
 } vc_shard_config;
 
 typedef struct vc_leg_config {
@@ -39,9 +46,11 @@ typedef struct vc_leg_config {
     int remote_port;
 } vc_leg_config;
 
+enum { VC_SHARD_SLOTS = 20, VC_SHARD_ALWAYS_ADMITTED = 32, VC_SHARD_BUCKETS = 24 };
+
 /* Counters, in this order in the array that vc_shard_get_stats fills. */
 typedef enum vc_shard_stat {
-    VC_SHARD_TICKS,
+    VC_SHARD_TICKS,          /* of slots: at most 1000 a second */
     VC_SHARD_LATE_TICKS_1MS, /* begun more than 1 ms after they were due */
     VC_SHARD_LATE_TICKS_5MS,
     VC_SHARD_LATE_TICKS_20MS,
@@ -52,21 +61,59 @@ typedef enum vc_shard_stat {
     VC_SHARD_WINDOWS, /* VAD windows judged */
     VC_SHARD_CALLS,
     VC_SHARD_EVENTS_DROPPED, /* nobody read them in time */
+    VC_SHARD_EVENTS_WAITING, /* not a sum: how many are unread now */
     VC_SHARD_STAT_COUNT
 } vc_shard_stat;
 
+/* Where the time goes; every 17th wake-up is taken apart. */
+typedef enum vc_shard_stage {
+    VC_STAGE_WAIT,    /* epoll and timer calls after the sleep, a wake-up */
+    VC_STAGE_RECEIVE, /* the receive call, a datagram */
+    VC_STAGE_TAKE,    /* RTP, jitter buffer, decoder, receive rings, a datagram */
+    VC_STAGE_JUDGE,   /* VAD and gate, a window */
+    VC_STAGE_RENDER,  /* playout, encoder, RTP, a packet */
+    VC_STAGE_SEND,    /* the send call, a packet */
+    VC_STAGE_COUNT
+} vc_shard_stage;
+
+typedef struct vc_shard_profile {
+    uint64_t ns[VC_STAGE_COUNT];         /* the clock's own cost taken off */
+    uint64_t units[VC_STAGE_COUNT];      /* how many were timed */
+    uint64_t clock_ns;                   /* what one look at the clock costs */
+    uint64_t lateness[VC_SHARD_BUCKETS]; /* of slot ticks: [i] below 2^i us, the last all above */
+    uint64_t work[VC_SHARD_BUCKETS];     /* likewise: time that a slot tick took */
+} vc_shard_profile;
+
+/* What admission goes by. Load is CPU time of the thread, smoothed over about a second. */
+typedef struct vc_shard_estimate {
+    int calls;
+    double load;           /* share of a core, 0..1 */
+    double us_per_call;    /* CPU time of one call and 20 ms; 10 as long as nothing is measured */
+    double projected_load; /* with one call more */
+    double lateness_ms;    /* the latest tick of 20 ms, smoothed */
+    double capacity_calls; /* that fit below max_load (below 1 if that is 0) */
+} vc_shard_estimate;
+
 vc_shard_config vc_shard_config_default(void);
 VC_CHECKED vc_status vc_shard_create(vc_shard **out, const vc_shard_config *config);
+/* VC_E_SYSTEM (errno): no thread, or it may not be pinned or have its priority. */
 VC_CHECKED vc_status vc_shard_start(vc_shard *shard);
 /* Ends the thread; open legs are closed and must still be freed. Idempotent. */
 void vc_shard_stop(vc_shard *shard);
+/* After all calls that were opened here are freed, wherever they were moved. */
 void vc_shard_destroy(vc_shard *shard);
 
 /* Makes the call, binds its socket and hands it to the thread. VC_E_SYSTEM (errno) when the socket
- * cannot be had, VC_E_RANGE for an address that is not numeric, VC_FULL at max_calls. */
+ * cannot be had, VC_E_RANGE for an address that is not numeric, VC_FULL at max_calls or when it is
+ * not admitted (vc_shard_get_estimate says why). */
 VC_CHECKED vc_status vc_shard_open(vc_shard *shard, const vc_leg_config *config, vc_leg **out);
 /* Takes the leg out of the thread; VC_EVENT_CLOSED follows. VC_E_STATE when already closing. */
 VC_CHECKED vc_status vc_shard_close(vc_shard *shard, vc_leg *leg);
+/* Hands a running call to another shard of the same producer, with its socket, its grid and its
+ * rings: no packet is missed. Its later events come from there; close and free it there.
+ * VC_E_STATE when either does not run, the call is closing or
+ * the thread has not got it yet (try again), VC_FULL at the other's max_calls. */
+VC_CHECKED vc_status vc_shard_move(vc_shard *shard, vc_leg *leg, vc_shard *to);
 /* After VC_EVENT_CLOSED, or after vc_shard_stop. */
 void vc_shard_free(vc_shard *shard, vc_leg *leg);
 
@@ -80,5 +127,7 @@ void vc_shard_wake(vc_shard *shard);
 VC_RT vc_status vc_shard_next_event(vc_shard *shard, vc_event *event);
 /* VC_SHARD_STAT_COUNT numbers. */
 VC_RT void vc_shard_get_stats(const vc_shard *shard, uint64_t *stats);
+VC_RT void vc_shard_get_profile(const vc_shard *shard, vc_shard_profile *profile);
+VC_RT void vc_shard_get_estimate(const vc_shard *shard, vc_shard_estimate *estimate);
 
 #endif

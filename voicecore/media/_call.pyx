@@ -134,7 +134,7 @@ cdef class NativeCall:
         cdef int status = vc_playout_end_segment(vc_call_playout(self.enter()))
         self.leave()
         if status == VC_FULL:
-            raise StateError("1024 marks are pending; wait until some were reached")
+            raise StateError("256 marks are pending; wait until some were reached")
 
     def mark(self, int64_t mark_id):
         cdef vc_playout *playout = vc_call_playout(self.enter())
@@ -142,7 +142,7 @@ cdef class NativeCall:
         cdef int64_t position = vc_playout_queue_position(playout)
         self.leave()
         if status == VC_FULL:
-            raise StateError("1024 marks are pending; wait until some were reached")
+            raise StateError("256 marks are pending; wait until some were reached")
         return position
 
     def pause(self):
@@ -254,8 +254,14 @@ cdef class NativeCall:
 
     def stats(self):
         cdef uint64_t values[VC_STAT_COUNT]
-        vc_call_get_stats(self.enter(), values)
+        cdef vc_call *call = self.enter()
+        cdef vc_playout *playout = vc_call_playout(call)
+        vc_call_get_stats(call, values)
+        unread = vc_call_readable(call)
+        queued = vc_playout_queue_position(playout) - vc_playout_play_position(playout)
         self.leave()
         found = {name: values[i] for i, name in enumerate(STAT_NAMES)}
         found["jitter_ms"] = found.pop("jitter_us") / 1000
+        found["unread_samples"] = unread
+        found["queued_samples"] = queued
         return found

@@ -8,13 +8,21 @@ from libc.stdint cimport int64_t, uint64_t
 from voicecore.media._call cimport NativeCall, fill_config, make_event
 from voicecore.media._common cimport check
 from voicecore.media._silero cimport SileroModel
-from voicecore.media.c_base cimport VC_E_SYSTEM, VC_FULL, VC_OK, vc_allocator, vc_status
+from voicecore.media.c_base cimport (
+    VC_E_STATE,
+    VC_E_SYSTEM,
+    VC_FULL,
+    VC_OK,
+    vc_allocator,
+    vc_status,
+)
 from voicecore.media.c_engine cimport *
 from voicecore.media.c_silero cimport vc_silero_model
 
 from voicecore import errors as _errors  # used by the inline functions of _common.pxd
-from voicecore.errors import ConfigError, StateError, SystemCallError
+from voicecore.errors import CapacityError, ConfigError, StateError, SystemCallError
 from voicecore.media._silero import silero_model
+from voicecore.media.capacity import EngineProfile, ShardEstimate, StageTime
 
 
 cdef extern from "errno.h" nogil:
@@ -23,6 +31,9 @@ cdef extern from "errno.h" nogil:
 cdef extern from "engine/vc_shard.h" nogil:
     enum:
         VC_SHARD_STAT_COUNT
+        VC_SHARD_BUCKETS
+        VC_SHARD_ALWAYS_ADMITTED
+        VC_STAGE_COUNT
     ctypedef struct vc_shard:
         pass
     ctypedef struct vc_leg:
@@ -32,7 +43,24 @@ cdef extern from "engine/vc_shard.h" nogil:
         const vc_silero_model *model_16k
         int max_calls
         int event_fd
+        int cpu
+        int priority
+        double max_load
+        double max_lateness_ms
         const vc_allocator *allocator
+    ctypedef struct vc_shard_profile:
+        uint64_t ns[6]
+        uint64_t units[6]
+        uint64_t clock_ns
+        uint64_t lateness[24]
+        uint64_t work[24]
+    ctypedef struct vc_shard_estimate:
+        int calls
+        double load
+        double us_per_call
+        double projected_load
+        double lateness_ms
+        double capacity_calls
     ctypedef struct vc_leg_config:
         vc_call_config call
         const char *local_ip
@@ -46,12 +74,15 @@ cdef extern from "engine/vc_shard.h" nogil:
     void vc_shard_destroy(vc_shard *shard)
     vc_status vc_shard_open(vc_shard *shard, const vc_leg_config *config, vc_leg **out)
     vc_status vc_shard_close(vc_shard *shard, vc_leg *leg)
+    vc_status vc_shard_move(vc_shard *shard, vc_leg *leg, vc_shard *to)
     void vc_shard_free(vc_shard *shard, vc_leg *leg)
     vc_call *vc_leg_call(vc_leg *leg)
     void vc_leg_local(const vc_leg *leg, char *ip, size_t n, int *port)
     void vc_shard_wake(vc_shard *shard)
     vc_status vc_shard_next_event(vc_shard *shard, vc_event *event)
     void vc_shard_get_stats(const vc_shard *shard, uint64_t *stats)
+    void vc_shard_get_profile(const vc_shard *shard, vc_shard_profile *profile)
+    void vc_shard_get_estimate(const vc_shard *shard, vc_shard_estimate *estimate)
 
 cdef extern from "sys/eventfd.h" nogil:
     int eventfd(unsigned int start, int flags)
@@ -72,7 +103,10 @@ STAT_NAMES = (
     "windows",
     "calls",
     "events_dropped",
+    "events_waiting",
 )
+# In the order of vc_shard_stage.
+STAGE_NAMES = ("wait", "receive", "take", "judge", "render", "send")
 
 
 cdef int check_system(vc_status status, str what) except -1:
@@ -88,6 +122,8 @@ cdef class NativeLeg(NativeCall):
 
     cdef vc_leg *leg
     cdef vc_shard *shard
+    cdef readonly int shard_index
+    cdef bint closing
     cdef readonly tuple local_address
 
     def push(self, pcm):
@@ -106,9 +142,20 @@ cdef class NativeEngine:
     cdef int event_fd
     cdef dict legs
     cdef list loads
+    cdef set draining
     cdef unsigned int next_number
+    cdef int max_calls
 
-    def __cinit__(self, int shards=1, level=None, int max_calls=4096):
+    def __cinit__(
+        self,
+        int shards=1,
+        level=None,
+        int max_calls=4096,
+        pin=(),
+        int priority=0,
+        double max_load=0.9,
+        double max_lateness_ms=10.0,
+    ):
         cdef vc_shard_config config = vc_shard_config_default()
         cdef int i
         self.event_fd = -1
@@ -117,7 +164,11 @@ cdef class NativeEngine:
             raise ConfigError(f"shards is {shards}; it must be 1 to 64")
         if not 1 <= max_calls <= 65536:
             raise ConfigError(f"max_calls is {max_calls}; it must be 1 to 65536")
+        if pin and len(pin) != shards:
+            raise ConfigError(f"pin names {len(pin)} CPUs for {shards} shards; name one for each")
         self.loads = [0] * shards
+        self.draining = set()
+        self.max_calls = max_calls
         self.model_8k = silero_model(8000, level)
         self.model_16k = silero_model(16000, level)
         self.event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
@@ -127,10 +178,19 @@ cdef class NativeEngine:
         config.model_16k = self.model_16k.handle
         config.max_calls = max_calls
         config.event_fd = self.event_fd
+        config.priority = priority
+        config.max_load = max_load
+        config.max_lateness_ms = max_lateness_ms
         for i in range(shards):
+            config.cpu = pin[i] if pin else -1
             check_system(vc_shard_create(&self.shards[i], &config), "cannot create a shard")
             self.shard_count = i + 1
-            check_system(vc_shard_start(self.shards[i]), "cannot start a shard's thread")
+            what = "cannot start a shard's thread"
+            if pin:
+                what += f" on CPU {pin[i]} (pin)"
+            if priority:
+                what += " under SCHED_FIFO (realtime needs CAP_SYS_NICE or RLIMIT_RTPRIO)"
+            check_system(vc_shard_start(self.shards[i]), what)
 
     def __dealloc__(self):
         self._free()
@@ -176,10 +236,10 @@ cdef class NativeEngine:
             remote_ip = config.remote[0].encode()
             native.remote_ip = remote_ip
             native.remote_port = config.remote[1]
-        index = self.loads.index(min(self.loads))
+        index = self._emptiest()
         status = vc_shard_open(self.shards[index], &native, &handle)
         if status == VC_FULL:
-            raise StateError("the engine carries max_calls calls already; close some or raise it")
+            self._refuse(index)
         if status == -2:
             raise ConfigError(
                 f"cannot open the call: local {config.local} or remote {config.remote} is no "
@@ -194,6 +254,7 @@ cdef class NativeEngine:
         leg.handle = vc_leg_call(handle)
         leg.leg = handle
         leg.shard = self.shards[index]
+        leg.shard_index = index
         leg.config = config
         leg.number = self.next_number
         vc_leg_local(handle, ip, sizeof(ip), &port)
@@ -201,10 +262,108 @@ cdef class NativeEngine:
         self.legs[leg.number] = leg
         return leg
 
+    def _emptiest(self):
+        open_shards = [i for i in range(self.shard_count) if i not in self.draining]
+        if not open_shards:
+            raise CapacityError("all shards are draining; make another engine", "draining")
+        return min(open_shards, key=self.loads.__getitem__)
+
+    cdef int _refuse(self, int index) except -1:
+        cdef vc_shard_estimate estimate
+        vc_shard_get_estimate(self.shards[index], &estimate)
+        if self.loads[index] >= self.max_calls:
+            reason = "max_calls"
+            why = "the engine carries max_calls calls already; close some or raise it"
+        elif estimate.lateness_ms > 0 and estimate.capacity_calls >= self.loads[index] + 1:
+            reason = "lateness"
+            why = (
+                f"ticks begin {estimate.lateness_ms:.1f} ms late, more than max_lateness_ms; free "
+                "CPU time, pin the shards or give them realtime=True"
+            )
+        else:
+            reason = "load"
+            why = (
+                f"the emptiest shard would need {estimate.projected_load:.2f} of a core for "
+                f"{self.loads[index] + 1} calls of {estimate.us_per_call:.1f} us, more than "
+                "max_load; use more shards or another machine"
+            )
+        raise CapacityError(why, reason, estimate.projected_load, estimate.lateness_ms)
+
+    def move(self, NativeLeg leg, int index):
+        """Hands the call to another shard; False when its thread has not got it yet. One that is
+        closing stays where it is."""
+        cdef int status
+        if leg.leg == NULL or leg.closing:
+            return True
+        status = vc_shard_move(leg.shard, leg.leg, self.shards[index])
+        if status == VC_E_STATE:
+            return False
+        if status == VC_FULL:
+            raise CapacityError(f"shard {index} carries max_calls calls already", "max_calls")
+        check(<vc_status>status, "cannot move the call")
+        self.loads[leg.shard_index] -= 1
+        self.loads[index] += 1
+        leg.shard = self.shards[index]
+        leg.shard_index = index
+        return True
+
+    def drain(self, int index, bint on):
+        """Whether the shard takes no new calls."""
+        if on:
+            self.draining.add(index)
+        else:
+            self.draining.discard(index)
+
+    def emptiest(self):
+        """The shard that takes the next call."""
+        return self._emptiest()
+
+    def estimates(self):
+        cdef vc_shard_estimate estimate
+        cdef int i
+        found = []
+        for i in range(self.shard_count):
+            vc_shard_get_estimate(self.shards[i], &estimate)
+            found.append(
+                ShardEstimate(
+                    estimate.calls,
+                    estimate.load,
+                    estimate.us_per_call,
+                    estimate.lateness_ms,
+                    int(estimate.capacity_calls),
+                    i in self.draining,
+                )
+            )
+        return tuple(found)
+
+    def profile(self):
+        cdef vc_shard_profile one
+        cdef int i, k
+        ns = [0] * VC_STAGE_COUNT
+        units = [0] * VC_STAGE_COUNT
+        lateness = [0] * VC_SHARD_BUCKETS
+        work = [0] * VC_SHARD_BUCKETS
+        clock_ns = 0
+        for i in range(self.shard_count):
+            vc_shard_get_profile(self.shards[i], &one)
+            clock_ns = max(clock_ns, one.clock_ns)
+            for k in range(VC_STAGE_COUNT):
+                ns[k] += one.ns[k]
+                units[k] += one.units[k]
+            for k in range(VC_SHARD_BUCKETS):
+                lateness[k] += one.lateness[k]
+                work[k] += one.work[k]
+        stages = {
+            name: StageTime(ns[k] / 1000, units[k], ns[k] / 1000 / units[k] if units[k] else 0.0)
+            for k, name in enumerate(STAGE_NAMES)
+        }
+        return EngineProfile(stages, tuple(lateness), tuple(work), clock_ns)
+
     def close(self, NativeLeg leg):
         """Begins to close; the CallClosed event follows."""
         if leg.leg == NULL:
             return
+        leg.closing = True
         # A second close finds the first under way (VC_E_STATE): as good.
         if vc_shard_close(leg.shard, leg.leg) == VC_FULL:
             raise StateError("the shard's mailbox is full; it does not run")
@@ -215,6 +374,7 @@ cdef class NativeEngine:
         cdef NativeLeg leg
         cdef int i
         taken = []
+        stamps = []
         try:
             os.read(self.event_fd, 8)
         except BlockingIOError:
@@ -222,12 +382,17 @@ cdef class NativeEngine:
         for i in range(self.shard_count):
             while vc_shard_next_event(self.shards[i], &event) == VC_OK:
                 taken.append((event.call, make_event(&event), event.kind == VC_EVENT_ROOM))
+                stamps.append(event.stamp_ns)
                 if event.kind == VC_EVENT_CLOSED and event.call in self.legs:
                     leg = self.legs.pop(event.call)
-                    self.loads[i] -= 1
+                    self.loads[leg.shard_index] -= 1
                     leg.handle = NULL
                     vc_shard_free(leg.shard, leg.leg)
                     leg.leg = NULL
+        if self.shard_count > 1:
+            # A call that moved has events in two shards' rings.
+            order = sorted(range(len(taken)), key=stamps.__getitem__)
+            taken = [taken[k] for k in order]
         return taken
 
     def stats(self):

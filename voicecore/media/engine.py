@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from voicecore.errors import ClosedError, StateError
 from voicecore.media.call import Call
-from voicecore.media.config import CallConfig
+from voicecore.media.capacity import CapacityEstimate, EngineProfile
+from voicecore.media.config import CallConfig, within
 from voicecore.media.events import CallClosed
 
 if sys.platform == "linux":
     from voicecore.media._engine import NativeEngine, NativeLeg
 
 __all__ = ["Call", "CallConfig", "Engine"]
+
+_FIFO_PRIORITY = 10  # above ordinary programs, below what a system itself runs
 
 
 class Engine:
@@ -25,10 +29,17 @@ class Engine:
         shards: native threads, 1 to 64; calls go to the one with the fewest.
         level: CPU level of the kernels ("c", "avx2", "avx512", "neon"); None is the best.
         max_calls: calls per shard, 1 to 65536.
+        pin: one CPU number for each shard; none: wherever the system puts the threads.
+        realtime: run the threads under SCHED_FIFO, before all ordinary programs.
+        max_load: most CPU time of a shard, as a share of a core, 0.05 to 1, that a new call may
+            bring it to; None: no limit.
+        max_lateness_ms: no new call while the shard's ticks begin later than this (smoothed over
+            about a second), 1 to 1000; None: no limit. Neither limit counts below 32 calls.
 
     Raises:
         ConfigError, CpuLevelError: an argument is out of range.
-        SystemCallError: the system gives no thread or file descriptor.
+        SystemCallError: the system gives no thread or file descriptor, there is no such CPU, or
+            realtime is not permitted.
         StateError: used outside ``async with``, or on a system other than Linux.
 
     Example::
@@ -37,12 +48,36 @@ class Engine:
             call = await engine.open_call(CallConfig(remote=("192.0.2.7", 4000)))
     """
 
-    def __init__(self, *, shards: int = 1, level: str | None = None, max_calls: int = 4096) -> None:
+    def __init__(
+        self,
+        *,
+        shards: int = 1,
+        level: str | None = None,
+        max_calls: int = 4096,
+        pin: Sequence[int] | None = None,
+        realtime: bool = False,
+        max_load: float | None = 0.9,
+        max_lateness_ms: float | None = 10.0,
+    ) -> None:
         if sys.platform != "linux":
             raise StateError(
                 "the engine's threads need Linux; the units and voicecore.testing work here"
             )
-        self._arguments = (shards, level, max_calls)
+        if max_load is not None:
+            within("max_load", max_load, 0.05, 1.0)
+        if max_lateness_ms is not None:
+            within("max_lateness_ms", max_lateness_ms, 1.0, 1000.0)
+        for cpu in pin or ():
+            within("pin", cpu, 0, 1023)
+        self._arguments = (
+            shards,
+            level,
+            max_calls,
+            tuple(pin or ()),
+            _FIFO_PRIORITY if realtime else 0,
+            max_load or 0.0,
+            max_lateness_ms or 0.0,
+        )
         self._native: NativeEngine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._calls: dict[int, Call] = {}
@@ -87,12 +122,55 @@ class Engine:
         Raises:
             ConfigError: an address is not numeric.
             SystemCallError: the port is taken or the address is not on this machine.
-            StateError: the engine is full or not running.
+            CapacityError: the engine is full, or running calls would suffer; it says why.
+            StateError: the engine is not running.
         """
         native = self._running().open(config or CallConfig())
         call = Call(native, self, native.local_address)
         self._calls[call.number] = call
         return call
+
+    async def move_call(self, call: Call, shard: int) -> None:
+        """Move a running call to another shard; not a packet is missed.
+
+        Raises:
+            ConfigError: there is no such shard.
+            CapacityError: that shard carries ``max_calls`` calls.
+            ClosedError: the call is closed.
+        """
+        engine = self._running()
+        within("shard", shard, 0, engine.shard_count - 1)
+        native = call._native
+        if native.is_closed:
+            raise ClosedError("the call is closed")
+        if isinstance(native, NativeLeg):
+            # A thread that has not yet got a new or a moved call gets it within a tick or so.
+            while not engine.move(native, shard):  # noqa: ASYNC110  the thread knows no loop
+                await asyncio.sleep(0.005)
+
+    async def drain_shard(self, shard: int) -> None:
+        """Take no new calls on a shard and move those it has to the others.
+
+        Raises:
+            ConfigError: there is no such shard.
+            CapacityError: it is the last one, or the others are full.
+        """
+        engine = self._running()
+        within("shard", shard, 0, engine.shard_count - 1)
+        engine.drain(shard, True)
+        for call in list(self._calls.values()):
+            native = call._native
+            if isinstance(native, NativeLeg) and native.shard_index == shard:
+                try:
+                    await self.move_call(call, engine.emptiest())
+                except ClosedError:
+                    continue
+
+    def undrain_shard(self, shard: int) -> None:
+        """Let a drained shard take new calls again."""
+        engine = self._running()
+        within("shard", shard, 0, engine.shard_count - 1)
+        engine.drain(shard, False)
 
     def begin_close(self, call: Call) -> None:
         """Start to close a call; used by ``Call.close``."""
@@ -119,3 +197,16 @@ class Engine:
     def stats(self) -> dict[str, int]:
         """Counters of all shards: ticks, late ticks (over 1, 5, 20 ms), lateness, work, calls."""
         return self._running().stats()
+
+    def profile(self) -> EngineProfile:
+        """Time by stage, and histograms of lateness and work, of all shards since the start."""
+        return self._running().profile()
+
+    def capacity_estimate(self) -> CapacityEstimate:
+        """How many calls like the present ones fit below ``max_load``."""
+        shards = self._running().estimates()
+        return CapacityEstimate(
+            sum(shard.calls for shard in shards),
+            sum(shard.capacity_calls for shard in shards if not shard.draining),
+            shards,
+        )

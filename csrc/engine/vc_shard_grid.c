@@ -1,0 +1,181 @@
+/* vc_shard: the media thread.
+ *
+ * With few calls it wakes when a datagram comes. From 96 calls on it wakes when a slot is due
+ * (every millisecond if all are in use) and takes all datagrams that have come since: a wake-up a
+ * datagram would cost as much as the datagram, and windows would be judged one at a time.
+ */
+#define _GNU_SOURCE
+#include "engine/vc_shard_state.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_READY = 256, MAX_DATAGRAMS = 4096 };
+
+static int64_t read_clock(clockid_t id)
+{
+    struct timespec now;
+    clock_gettime(id, &now);
+    return (int64_t)now.tv_sec * VC_NS_PER_S + now.tv_nsec;
+}
+
+int64_t vc_shard_now_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t vc_shard_cpu_ns(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
+void vc_shard_note(vc_shard *shard, vc_leg *leg)
+{
+    if (leg->noted) return;
+    leg->noted = 1;
+    shard->dirty[shard->dirty_count++] = leg;
+    (void)vc_bank_note(leg->rate_hz == 8000 ? shard->bank_8k : shard->bank_16k, leg->call);
+}
+
+static void judge(vc_shard *shard)
+{
+    if (shard->dirty_count == 0) return;
+    int64_t now_ns = vc_shard_now_ns();
+    size_t windows = vc_bank_run(shard->bank_8k, now_ns) + vc_bank_run(shard->bank_16k, now_ns);
+    vc_shard_add_stat(shard, VC_SHARD_WINDOWS, windows);
+    for (size_t i = 0; i < shard->dirty_count; i++) shard->dirty[i]->noted = 0;
+    shard->dirty_count = 0;
+    vc_shard_lap(shard, VC_STAGE_JUDGE, windows);
+}
+
+/* One datagram a socket and round, so that no call holds up the others; the epoll set comes back
+ * for the rest, which is cheaper than a receive call that finds nothing. */
+static void poll_sockets(vc_shard *shard)
+{
+    struct epoll_event ready[MAX_READY];
+    for (int taken = 0; taken < MAX_DATAGRAMS;) {
+        int n = epoll_wait(shard->sockets_fd, ready, MAX_READY, 0);
+        vc_shard_lap(shard, VC_STAGE_WAIT, 0);
+        if (n <= 0) break;
+        int64_t now_ns = vc_shard_now_ns();
+        for (int i = 0; i < n; i++) vc_shard_receive(shard, ready[i].data.ptr, now_ns);
+        taken += n;
+    }
+}
+
+static void take_pushed(vc_shard *shard)
+{
+    for (vc_leg *leg = shard->pushed_legs; leg; leg = leg->next[VC_SHARD_IN_PUSHED]) {
+        vc_call_take_pushed(leg->call, vc_shard_now_ns());
+        vc_shard_note(shard, leg);
+    }
+}
+
+void vc_shard_tick_leg(vc_shard *shard, vc_leg *leg, int64_t tick_ms)
+{
+    uint8_t packet[VC_CALL_MAX_PACKET_BYTES];
+    size_t n = sizeof packet;
+    leg->ticked = tick_ms;
+    vc_status status = vc_call_tick(leg->call, vc_shard_now_ns(), packet, &n);
+    vc_shard_lap(shard, VC_STAGE_RENDER, 1);
+    if (status != VC_OK || n == 0) return;
+    vc_shard_send(leg, packet, n);
+    vc_shard_lap(shard, VC_STAGE_SEND, 1);
+}
+
+static void run_slot(vc_shard *shard, vc_shard_slot *slot)
+{
+    int64_t begun_ns = vc_shard_now_ns(), due = slot->due;
+    for (vc_leg *leg = slot->legs; leg; leg = leg->next[VC_SHARD_IN_SLOT]) {
+        if (leg->pushed) vc_call_take_pushed(leg->call, begun_ns);
+        vc_call_expire(leg->call, begun_ns);
+        vc_shard_note(shard, leg);
+    }
+    vc_shard_lap(shard, VC_STAGE_TAKE, 0);
+    judge(shard);
+    for (vc_leg *leg = slot->legs; leg; leg = leg->next[VC_SHARD_IN_SLOT])
+        if (leg->ticked < due) vc_shard_tick_leg(shard, leg, due);
+    slot->due += VC_TICK_MS;
+    int64_t end_ns = vc_shard_now_ns(), late_ns = begun_ns - due * VC_NS_PER_MS;
+    vc_shard_meter_tick(shard, (uint64_t)(late_ns > 0 ? late_ns : 0),
+                        (uint64_t)(end_ns - begun_ns));
+    if (slot != shard->slots) return;
+    /* Not only with the next event: a lost one may be what the loop waits for. */
+    vc_shard_report_lost(shard, begun_ns);
+    vc_shard_meter_turn(shard, end_ns);
+}
+
+/* The slot that is due first; slot 0 always has its turn. */
+static vc_shard_slot *next_slot(vc_shard *shard)
+{
+    vc_shard_slot *next = &shard->slots[0];
+    for (int i = 1; i < VC_SHARD_SLOTS; i++)
+        if (shard->slots[i].count > 0 && shard->slots[i].due < next->due) next = &shard->slots[i];
+    return next;
+}
+
+static void arm(vc_shard *shard, int64_t due_ns)
+{
+    struct itimerspec spec = {
+        .it_value = {.tv_sec = due_ns / VC_NS_PER_S, .tv_nsec = due_ns % VC_NS_PER_S}};
+    /* Setting it also takes back that it has expired: it is never read. */
+    (void)timerfd_settime(shard->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+}
+
+/* Sleeps until something is to be done; whether the mailbox was written to. */
+static int sleep_until_due(vc_shard *shard, int *sockets_ready)
+{
+    struct epoll_event ready[3];
+    int woken = 0;
+    int n = epoll_wait(shard->epoll_fd, ready, 3, -1);
+    *sockets_ready = shard->paced;
+    for (int i = 0; i < n; i++) {
+        if (ready[i].data.ptr == &shard->wake_fd)
+            woken = 1;
+        else if (ready[i].data.ptr == &shard->sockets_fd)
+            *sockets_ready = 1;
+    }
+    return woken;
+}
+
+void *vc_shard_run(void *argument)
+{
+    vc_shard *shard = argument;
+    vc_shard_meter_start(shard);
+    int64_t turn = vc_shard_now_ns() / VC_TICK_NS + 1, armed = 0;
+    shard->slots[0].due = turn * VC_TICK_MS;
+    while (!shard->stopping) {
+        vc_shard_slot *next = next_slot(shard);
+        if (next->due != armed) {
+            armed = next->due;
+            arm(shard, armed * VC_NS_PER_MS);
+        }
+        int sockets_ready, woken = sleep_until_due(shard, &sockets_ready);
+        vc_shard_meter_round(shard);
+        if (sockets_ready) poll_sockets(shard);
+        if (woken) {
+            uint64_t value;
+            if (read(shard->wake_fd, &value, sizeof value) < 0) value = 0;
+            take_pushed(shard);
+            judge(shard);
+            /* After all sockets and banks: a removed leg is in none of them then. */
+            vc_shard_obey(shard);
+            next = next_slot(shard);
+        } else if (!shard->paced) {
+            judge(shard);
+        }
+        /* One a round, however many are due: under overload sockets and commands get their turn. */
+        if (!shard->stopping && vc_shard_now_ns() >= next->due * VC_NS_PER_MS)
+            run_slot(shard, next);
+        if (shard->events_posted) {
+            shard->events_posted = 0;
+            vc_shard_write_one(shard->config.event_fd);
+        }
+    }
+    vc_shard_remove_all(shard);
+    vc_shard_write_one(shard->config.event_fd);
+    return NULL;
+}

@@ -1,0 +1,156 @@
+/* What the parts of vc_shard share: the shard itself, and a call with its socket.
+ *   vc_shard.c        made, opened, closed and destroyed: the producer's side
+ *   vc_shard_grid.c   the media thread: wake-ups, ticks, windows
+ *   vc_shard_calls.c  the media thread: calls come, move and go; events
+ *   vc_shard_meter.c  histograms, time by stage, load and admission
+ *   vc_shard_io.c     addresses, sockets, datagrams
+ */
+#ifndef VC_SHARD_STATE_H
+#define VC_SHARD_STATE_H
+
+#include "engine/vc_shard.h"
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+#include "base/vc_pool.h"
+#include "base/vc_ring.h"
+#include "engine/vc_bank.h"
+
+/* Lists that a leg can be in. */
+enum { VC_SHARD_IN_SLOT, VC_SHARD_IN_PUSHED, VC_SHARD_LISTS };
+
+struct vc_leg {
+    vc_call *call;
+    int fd; /* -1 for pushed calls */
+    int pushed, rate_hz;
+    int has_remote;
+    struct sockaddr_storage remote;
+    socklen_t remote_bytes;
+    /* producer */
+    const vc_allocator *allocator; /* of the shard that opened it */
+    int closing;                   /* vc_shard_close was called */
+    /* The shard whose media thread has it; NULL while it moves. */
+    _Atomic(vc_shard *) owner;
+    /* owner's media thread */
+    struct vc_leg *next[VC_SHARD_LISTS], *previous[VC_SHARD_LISTS];
+    struct vc_leg *next_arrival;
+    int slot;
+    int64_t ticked;   /* the millisecond of its last tick */
+    int noted;        /* waits in a bank */
+    int close_wanted; /* closed before it reached the shard that it moves to */
+};
+
+typedef enum vc_shard_command_kind {
+    VC_SHARD_ADD,
+    VC_SHARD_REMOVE,
+    VC_SHARD_MOVE,
+    VC_SHARD_STOP
+} vc_shard_command_kind;
+typedef struct vc_shard_command {
+    vc_shard_command_kind kind;
+    vc_leg *leg;
+    vc_shard *to;
+} vc_shard_command;
+
+typedef struct vc_shard_slot {
+    vc_leg *legs;
+    size_t count;
+    int64_t due; /* millisecond of its next tick */
+} vc_shard_slot;
+
+/* Written by the media thread, read by anyone. */
+typedef struct vc_shard_meter {
+    _Atomic uint64_t stage_ns[VC_STAGE_COUNT], stage_units[VC_STAGE_COUNT];
+    _Atomic uint64_t lateness[VC_SHARD_BUCKETS], work[VC_SHARD_BUCKETS];
+    _Atomic uint64_t clock_ns;
+    _Atomic uint64_t load_ppm, calls_milli, lateness_ns; /* smoothed */
+    /* media thread */
+    uint64_t rounds;
+    int sampled;
+    int64_t mark_ns, turn_ns, turn_cpu_ns;
+    uint64_t turn_lateness_ns;
+    double load, calls, late_ns;
+} vc_shard_meter;
+
+struct vc_shard {
+    vc_shard_config config;
+    pthread_t thread;
+    int started;
+    int epoll_fd;   /* timer, mailbox and, while there are few calls, sockets_fd */
+    int sockets_fd; /* an epoll set of all sockets */
+    int timer_fd, wake_fd;
+    vc_ring *commands, *events;
+    vc_bank *bank_8k, *bank_16k;
+    /* producer */
+    vc_pool *pool; /* of the calls */
+    size_t open_legs;
+    _Atomic(vc_leg *) arrivals; /* of moved calls, the last one first; any media thread adds */
+    /* media thread */
+    vc_shard_slot slots[VC_SHARD_SLOTS];
+    vc_leg *pushed_legs;
+    size_t leg_count;
+    vc_leg **dirty;
+    size_t dirty_count;
+    int paced; /* sockets are looked at when a slot is due, not when something comes */
+    int stopping, events_posted;
+    uint64_t lost_unreported;
+    vc_shard_meter meter;
+    _Atomic uint64_t stats[VC_SHARD_STAT_COUNT];
+};
+
+/* -- vc_shard.c -- */
+/* Adds to an eventfd; -1 is none. */
+void vc_shard_write_one(int fd);
+
+/* -- vc_shard_grid.c -- */
+int64_t vc_shard_now_ns(void);
+int64_t vc_shard_cpu_ns(void);
+/* The media thread. */
+void *vc_shard_run(void *argument);
+/* The leg may have complete windows. */
+void vc_shard_note(vc_shard *shard, vc_leg *leg);
+/* One tick of one call: a packet. */
+void vc_shard_tick_leg(vc_shard *shard, vc_leg *leg, int64_t tick_ms);
+
+/* -- vc_shard_calls.c -- */
+vc_status vc_shard_watch(int epoll_fd, int fd, void *tag);
+/* Takes in what the mailbox holds and the calls that were moved here. No leg may be noted. */
+void vc_shard_obey(vc_shard *shard);
+void vc_shard_remove_all(vc_shard *shard);
+/* Where the calls post their events; the context is the leg. */
+void vc_shard_post(void *leg, const vc_event *event);
+/* Says that events were lost, once there is room for that. */
+void vc_shard_report_lost(vc_shard *shard, int64_t stamp_ns);
+/* Events that are always kept free: a close must be heard of, so one of every call. */
+size_t vc_shard_reserved_events(const vc_shard *shard);
+
+/* -- vc_shard_meter.c -- */
+void vc_shard_add_stat(vc_shard *shard, vc_shard_stat stat, uint64_t more);
+void vc_shard_meter_start(vc_shard *shard);
+/* A wake-up; whether it is taken apart. */
+void vc_shard_meter_round(vc_shard *shard);
+/* What was done since the last lap was this stage. */
+void vc_shard_lap_sampled(vc_shard *shard, vc_shard_stage stage, size_t units);
+void vc_shard_meter_tick(vc_shard *shard, uint64_t late_ns, uint64_t work_ns);
+/* Once in 20 ms. */
+void vc_shard_meter_turn(vc_shard *shard, int64_t now_ns);
+/* Whether one call more is admitted. */
+int vc_shard_admits(const vc_shard *shard);
+
+static inline void vc_shard_lap(vc_shard *shard, vc_shard_stage stage, size_t units)
+{
+    if (shard->meter.sampled) vc_shard_lap_sampled(shard, stage, units);
+}
+
+/* -- vc_shard_io.c -- */
+/* Makes and binds the leg's socket; the remote address if it is given. */
+vc_status vc_shard_open_socket(vc_leg *leg, const vc_leg_config *config);
+/* One datagram of one call. */
+void vc_shard_receive(vc_shard *shard, vc_leg *leg, int64_t now_ns);
+/* One packet out. */
+void vc_shard_send(vc_leg *leg, const uint8_t *packet, size_t n);
+
+#endif
