@@ -153,13 +153,14 @@ static void move_reference(vc_aec *aec, double to)
     aec->shift_due = 0.0;
 }
 
-/* The blocks before this one, as the reference would have been. */
-static void reload(vc_aec *aec)
+/* The blocks that the filter has had, as the reference would have been: all of the line, or all but
+ * the newest block. */
+static void reload(vc_aec *aec, size_t not_had)
 {
     const double most = vc_far_line_max_delay_samples(&aec->line);
     float x[MAX_BLOCK];
     for (size_t back = vc_echo_filter_span_blocks(aec->filter); back > 0; back--) {
-        const double delay = aec->delay + (double)(back * aec->block);
+        const double delay = aec->delay + (double)((back - 1 + not_had) * aec->block);
         if (delay > most) continue;
         vc_far_line_read(&aec->line, delay, 0.0, x, aec->block);
         vc_echo_filter_preload(aec->filter, x);
@@ -184,7 +185,7 @@ static void lock(vc_aec *aec, const vc_delay_estimate *estimate)
         aec->offset = found - aec->delay;
         vc_echo_drift_reset(&aec->drift);
     }
-    reload(aec);
+    reload(aec, 1);
 }
 
 /* Takes over a delay that several estimates in a row agree on. */
@@ -293,7 +294,7 @@ void vc_aec_delay_changed(vc_aec *aec, int samples)
     /* No echo comes before its sound, whatever is told. */
     const double least = aec->locked ? -(aec->delay + aec->offset) : -aec->delay;
     move_reference(aec, aec->delay + fmax(samples, least));
-    reload(aec);
+    reload(aec, 0);
 }
 
 float vc_aec_echo_likelihood(const vc_aec *aec)
