@@ -82,6 +82,7 @@ FORBIDDEN_C = {
     r"\b(clock_gettime|clock|time|gettimeofday|timespec_get|nanosleep|usleep)\s*\(": {
         "vc_shard_grid.c"
     },
+    r"\b(secure_)?getenv\s*\(": {"vc_cpu.c"},
     r"\b(pthread_mutex_\w+|mtx_lock)\s*\(": set(),
     r"#\s*include\s*<(stdio|time|assert|locale|signal)\.h>": {
         "vc_shard.c",
