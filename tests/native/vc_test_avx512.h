@@ -6,11 +6,13 @@
 #define VC_TEST_AVX512_H
 
 #include <immintrin.h>
+#include <stdint.h>
 #include <string.h>
 
 #define __AVX512F__ 1
 
 typedef float vc_m512 __attribute__((vector_size(64)));
+typedef uint32_t vc_m512i __attribute__((vector_size(64)));
 
 static inline vc_m512 vc_m512_fill(float a)
 {
@@ -78,6 +80,22 @@ static inline vc_m512 vc_m512_unpack(vc_m512 a, vc_m512 b, int first)
     return r;
 }
 
+static inline vc_m512i vc_m512i_from_u16(__m256i a)
+{
+    uint16_t halves[16];
+    vc_m512i r;
+    memcpy(halves, &a, sizeof halves);
+    for (int i = 0; i < 16; i++) r[i] = halves[i];
+    return r;
+}
+
+static inline vc_m512 vc_m512_from_bits(vc_m512i a)
+{
+    vc_m512 r;
+    memcpy(&r, &a, sizeof r);
+    return r;
+}
+
 static inline float vc_m512_sum(vc_m512 a)
 {
     for (int half = 8; half; half /= 2)
@@ -86,6 +104,7 @@ static inline float vc_m512_sum(vc_m512 a)
 }
 
 #undef _mm512_shuffle_ps
+#undef _mm512_slli_epi32
 #define __m512                     vc_m512
 #define _mm512_setzero_ps()        vc_m512_fill(0.0f)
 #define _mm512_set1_ps(a)          vc_m512_fill(a)
@@ -103,5 +122,8 @@ static inline float vc_m512_sum(vc_m512 a)
 #define _mm512_unpacklo_ps(a, b)   vc_m512_unpack(a, b, 0)
 #define _mm512_unpackhi_ps(a, b)   vc_m512_unpack(a, b, 2)
 #define _mm512_reduce_add_ps(a)    vc_m512_sum(a)
+#define _mm512_cvtepu16_epi32(a)   vc_m512i_from_u16(a)
+#define _mm512_slli_epi32(a, n)    ((a) << (n))
+#define _mm512_castsi512_ps(a)     vc_m512_from_bits(a)
 
 #endif
