@@ -29,7 +29,7 @@ __all__ = ["measurements"]
 
 FRAMES = 200
 BOUND_DB = 6.0
-LEVELS_APART = 3  # of 32768
+LEVELS_DB = 40.0  # sums in another order, fed back by the learning
 
 S16 = NDArray[np.int16]
 Feed = Callable[[S16, S16], S16]
@@ -86,11 +86,17 @@ def _peer(kind: str, rate_hz: int) -> Work:
     return _work(rate_hz, lambda: makes[kind]().process)
 
 
-def _same(ours: S16, theirs: S16) -> str:
-    worst = int(np.abs(ours.astype(int) - theirs).max())
-    if len(ours) != len(theirs) or worst > LEVELS_APART:
-        raise Differs(f"two levels differ by {worst} of 32768")
-    return f"within {worst} of 32768"
+def _levels_agree(rate_hz: int) -> Callable[[S16, S16], str]:
+    _, near = _streams(rate_hz)
+
+    def check(ours: S16, theirs: S16) -> str:
+        off = float(np.mean((ours.astype(float) - theirs) ** 2)) + 0.01
+        below_db = 10 * np.log10(float(np.mean(near.astype(float) ** 2)) / off)
+        if not below_db >= LEVELS_DB:
+            raise Differs(f"two levels differ by only {below_db:.0f} dB below the microphone")
+        return f"difference {below_db:.0f} dB below the microphone"
+
+    return check
 
 
 def _cancels(rate_hz: int) -> Callable[[S16, S16], str]:
@@ -131,7 +137,7 @@ def measurements() -> list[Measurement]:
             20,
             _ours(rate_hz),
             True,
-            _same,
+            _levels_agree(rate_hz),
             _peers(rate_hz),
         )
         for rate_hz in (16000, 8000)
