@@ -3,7 +3,7 @@
  * Frames of two blocks under a sine window, overlap-add. The echo left in a bin, R, is what the
  * Kalman filter expects of its own error: in far-end talk the true error lies within some 5 dB of
  * it, so what stands far above R in many bands at once is the caller. That evidence moves the gain
- * 1 - beta R / E between two settings: alone, beta is 20 dB and the floor -60 dB; in double talk
+ * 1 - beta R / E between two settings: alone, beta is 26 dB and the floor -60 dB; in double talk
  * beta is 2 dB (about a Wiener filter) and the floor -20 dB. The way up is quick, the way down
  * takes half a second, so that the ends of words stay.
  *
@@ -28,7 +28,7 @@ static const float RESIDUAL_MARGIN = 2.0f; /* of the echo, for evidence */
 static const float EVIDENCE_FROM_DB = 12.0f, EVIDENCE_OVER_DB = 10.0f;
 static const float PRESENT_FROM = 0.08f, PRESENT_OVER = 0.12f; /* mean evidence of the bands */
 static const float PRESENT_UP = 0.7f, PRESENT_DOWN = 0.02f;
-static const float BETA_ALONE_DB = 20.0f, BETA_DOUBLE_DB = 2.0f;
+static const float BETA_ALONE_DB = 26.0f, BETA_DOUBLE_DB = 2.0f;
 static const float FLOOR_ALONE_DB = -60.0f, FLOOR_DOUBLE_DB = -20.0f;
 static const float TINY = 1e-12f;
 
