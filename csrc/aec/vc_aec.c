@@ -194,7 +194,7 @@ static void follow_delay(vc_aec *aec, const float *far, const float *near)
     const float ms = (float)aec->config.rate_hz / 1000.0f;
     const float known = aec->locked ? fmaxf((float)(aec->delay + aec->offset), 0.0f) : -1.0f;
     vc_delay_estimate estimate;
-    if (vc_delay_estimator_process(aec->estimator, far, near, known, &estimate) != VC_OK) return;
+    if (vc_delay_estimator_process(aec->estimator, far, near, &estimate) != VC_OK) return;
     const float lag = estimate.delay_samples;
     aec->agreed = fabsf(lag - aec->candidate) < AGREE_MS * ms ? aec->agreed + 1 : 0;
     aec->candidate = lag;

@@ -139,7 +139,7 @@ static void lags_of(vc_delay_estimator *s, size_t d)
     vc_fft_inverse(s->fft, s->bins, s->time, s->scratch);
 }
 
-static void find_peak(vc_delay_estimator *s, float watch, vc_delay_estimate *estimate)
+static void find_peak(vc_delay_estimator *s, vc_delay_estimate *estimate)
 {
     float most = 0.0f;
     size_t best = 0;
@@ -164,19 +164,12 @@ static void find_peak(vc_delay_estimator *s, float watch, vc_delay_estimate *est
             lag = (float)((int)d * HOP + t) + (bend < 0.0f ? 0.5f * (before - after) / bend : 0.0f);
         }
     }
-    estimate->watched = 0.0f;
-    const int at = (int)(watch / (float)s->factor + 0.5f);
-    if (watch >= 0.0f && at < DELAYS * HOP && peak > 0.0f) {
-        lags_of(s, (size_t)(at / HOP));
-        for (int t = at % HOP - 2; t <= at % HOP + 2; t++)
-            estimate->watched = fmaxf(estimate->watched, fabsf(s->time[(t + SIZE) % SIZE]) / peak);
-    }
     peak *= 0.5f * SIZE;
     estimate->confidence = peak * peak * s->blocks * BINS / (s->far_sum * s->near_sum + 1e-9f);
     estimate->delay_samples = fmaxf(lag, 0.0f) * (float)s->factor;
 }
 
-static vc_status step(vc_delay_estimator *s, float watch, vc_delay_estimate *estimate)
+static vc_status step(vc_delay_estimator *s, vc_delay_estimate *estimate)
 {
     float re[BINS], im[BINS], far_sum = 0.0f, near_sum = 0.0f;
     vc_fft_forward(s->fft, s->far, s->bins, s->scratch);
@@ -208,12 +201,12 @@ static vc_status step(vc_delay_estimator *s, float watch, vc_delay_estimate *est
             to_im[k] = KEEP * to_im[k] + im[k] * a - re[k] * b;
         }
     }
-    find_peak(s, watch, estimate);
+    find_peak(s, estimate);
     return VC_OK;
 }
 
 vc_status vc_delay_estimator_process(vc_delay_estimator *s, const float *far, const float *near,
-                                     float watch, vc_delay_estimate *estimate)
+                                     vc_delay_estimate *estimate)
 {
     float f[BLOCK_4K], n[BLOCK_4K];
     vc_status status = VC_NEED_MORE;
@@ -223,7 +216,7 @@ vc_status vc_delay_estimator_process(vc_delay_estimator *s, const float *far, co
         s->far[HOP + s->fill] = f[i];
         s->near[s->fill++] = n[i];
         if (s->fill < HOP) continue;
-        status = step(s, watch, estimate);
+        status = step(s, estimate);
         memcpy(s->far, s->far + HOP, HOP * sizeof(float));
         s->fill = 0;
     }

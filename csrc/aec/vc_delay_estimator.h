@@ -21,14 +21,11 @@ VC_RT void vc_delay_estimator_reset(vc_delay_estimator *estimator);
 typedef struct vc_delay_estimate {
     float delay_samples; /* at rate_hz */
     float confidence;    /* chance stays below 10; 20 is sure */
-    float watched;       /* correlation at the delay that is watched over that at the peak, 0..1 */
 } vc_delay_estimate;
 
-/* rate_hz / 100 samples of each. watch: a delay in samples at which to look too, below 0: none.
- * VC_OK when the estimate was made anew (every 16 ms while there is far end), else
- * VC_NEED_MORE. */
+/* rate_hz / 100 samples of each. VC_OK when the estimate was made anew (every 16 ms while there is
+ * far end), else VC_NEED_MORE. */
 VC_RT vc_status vc_delay_estimator_process(vc_delay_estimator *estimator, const float *far,
-                                           const float *near, float watch,
-                                           vc_delay_estimate *estimate);
+                                           const float *near, vc_delay_estimate *estimate);
 
 #endif
