@@ -139,18 +139,9 @@ static void lags_of(vc_delay_estimator *s, size_t d)
     vc_fft_inverse(s->fft, s->bins, s->time, s->scratch);
 }
 
-static void find_peak(vc_delay_estimator *s, vc_delay_estimate *estimate)
+/* The lag at far block `best` or its neighbours. */
+static void find_peak(vc_delay_estimator *s, size_t best, vc_delay_estimate *estimate)
 {
-    float most = 0.0f;
-    size_t best = 0;
-    for (size_t d = 0; d < DELAYS; d++) {
-        float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-        for (size_t k = 0; k < BINS; k += 4)
-            for (size_t j = 0; j < 4; j++)
-                sum[j] += s->re[d][k + j] * s->re[d][k + j] + s->im[d][k + j] * s->im[d][k + j];
-        const float power = (sum[0] + sum[2]) + (sum[1] + sum[3]);
-        if (power > most) most = power, best = d;
-    }
     float peak = 0.0f, lag = 0.0f;
     for (size_t d = best ? best - 1 : 0; d <= best + 1 && d < DELAYS; d++) {
         lags_of(s, d);
@@ -167,6 +158,30 @@ static void find_peak(vc_delay_estimator *s, vc_delay_estimate *estimate)
     peak *= 0.5f * SIZE;
     estimate->confidence = peak * peak * s->blocks * BINS / (s->far_sum * s->near_sum + 1e-9f);
     estimate->delay_samples = fmaxf(lag, 0.0f) * (float)s->factor;
+}
+
+/* Takes the near block's cross spectrum with each far block into the averages; returns the far
+ * block whose average holds most power. */
+static size_t accumulate(vc_delay_estimator *s, const float *restrict re, const float *restrict im)
+{
+    float most = 0.0f;
+    size_t best = 0;
+    for (size_t d = 0; d < DELAYS; d++) {
+        const int8_t *restrict x = s->x[(s->newest + PAST - d) % PAST][0];
+        float *restrict to_re = s->re[d], *restrict to_im = s->im[d];
+        float a[2 * BINS], sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+        for (size_t k = 0; k < 2 * BINS; k++) a[k] = (float)x[k];
+        for (size_t k = 0; k < BINS; k++) {
+            to_re[k] = KEEP * to_re[k] + re[k] * a[k] + im[k] * a[BINS + k];
+            to_im[k] = KEEP * to_im[k] + im[k] * a[k] - re[k] * a[BINS + k];
+        }
+        for (size_t k = 0; k < BINS; k += 4)
+            for (size_t j = 0; j < 4; j++)
+                sum[j] += to_re[k + j] * to_re[k + j] + to_im[k + j] * to_im[k + j];
+        const float power = (sum[0] + sum[2]) + (sum[1] + sum[3]);
+        if (power > most) most = power, best = d;
+    }
+    return best;
 }
 
 static vc_status step(vc_delay_estimator *s, vc_delay_estimate *estimate)
@@ -191,17 +206,7 @@ static vc_status step(vc_delay_estimator *s, vc_delay_estimate *estimate)
     s->far_sum = KEEP * s->far_sum + far_sum;
     s->near_sum = KEEP * s->near_sum + near_sum;
     s->blocks = KEEP * s->blocks + 1.0f;
-    for (size_t d = 0; d < DELAYS; d++) {
-        const int8_t *restrict ar = s->x[(s->newest + PAST - d) % PAST][0], *restrict ai =
-                                                                                ar + BINS;
-        float *restrict to_re = s->re[d], *restrict to_im = s->im[d];
-        for (size_t k = 0; k < BINS; k++) {
-            const float a = (float)ar[k], b = (float)ai[k];
-            to_re[k] = KEEP * to_re[k] + re[k] * a + im[k] * b;
-            to_im[k] = KEEP * to_im[k] + im[k] * a - re[k] * b;
-        }
-    }
-    find_peak(s, estimate);
+    find_peak(s, accumulate(s, re, im), estimate);
     return VC_OK;
 }
 
