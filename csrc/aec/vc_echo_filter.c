@@ -31,7 +31,7 @@ static const float SPEND = 0.2f;                                  /* see above *
 static const float NOISE_GAIN = 1e-5f, NOISE_FLOOR = 1e-9f;       /* process noise a hop */
 static const float NEAR_SMOOTHING = 0.8f;
 static const float QUIET = 1e-9f; /* power of a sample that is nothing: -90 dBFS */
-static const float TRUST_KEEP = 0.99f, FIT_KEEP = 0.93f; /* a second */
+static const float TRUST_KEEP = 0.99f, FIT_KEEP = 0.93f; /* a second, 0.15 s */
 static const float PRIOR = 1e-5f; /* power of an estimate that is taken for real unseen */
 static const float SEEN = 100.0f; /* times PRIOR: an estimate that has proven itself */
 static const float LOST_GAIN = 2.0f;
