@@ -9,8 +9,8 @@
  *     vc_aec_create(&aec, &config);
  *     vc_aec_process_s16(aec, near, far, out, 160);     10 ms at 16 kHz
  *
- * The output is VC_AEC_DELAY_MS late. With no far end for a second it is the input, that much
- * later, bit for bit. One thread at a time; handles are independent.
+ * The output is VC_AEC_DELAY_MS late. Before the first far end and a second after the last it is
+ * the input, that much later, bit for bit. One thread at a time; handles are independent.
  */
 #ifndef VC_AEC_H
 #define VC_AEC_H

@@ -24,7 +24,7 @@
 
 /* An echo that is lost may have been delayed: the path is kept for the delay to be found first. */
 enum { PATIENCE_BLOCKS = 60, MISFIT_BLOCKS = 200 };
-enum { MAX_BLOCK = 160, MAX_SIZE = 512, MAX_PARTS = VC_ECHO_MAX_PARTS, PART_MS = 20 };
+enum { MAX_SIZE = 512, PART_MS = 20 };
 
 static const float FIRST_VARIANCE = 0.05f, VARIANCE_DECAY = 0.8f; /* of |w|^2, a partition */
 static const float SPEND = 0.2f;                                  /* see above */
@@ -129,7 +129,7 @@ void vc_echo_filter_reset(vc_echo_filter *filter)
     for (size_t i = 0; i < parts; i++, variance *= VARIANCE_DECAY)
         for (size_t k = 0; k < bins; k++) filter->path.p[i * bins + k] = variance;
     filter->newest = filter->next_cut = 0;
-    filter->silent_blocks = filter->history;
+    filter->silent_blocks = SIZE_MAX;
     believe(filter);
     filter->settled = SIZE_MAX;
 }
@@ -221,7 +221,7 @@ static float weigh(vc_echo_filter *filter, const float *near, const float *echo)
 /* 0..1: how surely the estimate has stopped to be real just now. */
 static float misfit_of(const vc_echo_filter *filter)
 {
-    const float fit = filter->fit_near / filter->fit_echo;
+    const float fit = filter->fit_near / (filter->fit_echo + 1e-20f);
     return fit > 0.4f ? 0.0f : fit < 0.1f ? 1.0f : (0.4f - fit) / 0.3f;
 }
 

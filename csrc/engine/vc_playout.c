@@ -147,11 +147,6 @@ void vc_playout_want_room(vc_playout *playout)
     atomic_store_explicit(&playout->room_wanted, 1, memory_order_release);
 }
 
-size_t vc_playout_room(const vc_playout *playout)
-{
-    return vc_ring_room(playout->audio);
-}
-
 int64_t vc_playout_queue_position(const vc_playout *playout)
 {
     return (int64_t)vc_ring_pushed(playout->audio);

@@ -43,7 +43,6 @@ VC_RT vc_status vc_playout_resume(vc_playout *playout);
 VC_RT vc_status vc_playout_flush(vc_playout *playout);
 /* Asks for a VC_EVENT_ROOM once at least half of the buffer is free. */
 VC_RT void vc_playout_want_room(vc_playout *playout);
-VC_RT size_t vc_playout_room(const vc_playout *playout);
 
 /* Either side. */
 VC_RT int64_t vc_playout_queue_position(const vc_playout *playout);
