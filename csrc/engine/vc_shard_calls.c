@@ -28,8 +28,6 @@ static size_t usable_events(const vc_shard *shard)
     return room > vc_shard_reserved_events(shard) ? room - vc_shard_reserved_events(shard) : 0;
 }
 
-/* Says that events were lost, once there is room for that and one more. */
-
 static void push_event(vc_shard *shard, const vc_event *event)
 {
     size_t one = 1;
