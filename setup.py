@@ -73,7 +73,7 @@ HEADERS = sorted(glob.glob("csrc/**/*.h", recursive=True))
 C_SOURCES = sorted(glob.glob("csrc/**/*.c", recursive=True))
 IS_LINUX = sys.platform.startswith("linux")
 # The engine's threads need epoll, eventfd and timerfd; the units build everywhere.
-LINUX_ONLY_SOURCES = {"csrc/engine/vc_shard.c"}
+LINUX_ONLY_SOURCES = set(glob.glob("csrc/engine/vc_shard*.c"))
 LINUX_ONLY_EXTENSIONS = {"voicecore/media/_engine.pyx"}
 # For tests and microbenchmarks; needs pybind11 and a C++ compiler, and is left out without them.
 PROBE = "voicecore._kernels"
