@@ -24,13 +24,16 @@ vc_call_config vc_call_config_default(void)
         .rtp_timeout_ms = 5000,
         .play_buffer_ms = 5000,
         .receive_buffer_ms = 4000,
+        .guard = vc_source_guard_config_default(),
+        .rtcp_seed = 1,
+        .rtcp_cname = "voicecore",
     };
     return config;
 }
 
-static vc_status create_parts(vc_call *call)
+static vc_status create_parts(vc_call *call, const vc_call_config *given)
 {
-    const vc_call_config *config = &call->config;
+    const vc_call_config *config = given;
     vc_playout_config playout = vc_playout_config_default();
     playout.play_hz = config->play_hz;
     playout.rate_hz = config->rate_hz;
@@ -66,6 +69,16 @@ static vc_status create_parts(vc_call *call)
         status = vc_ring_create(&call->unjudged, sizeof(int16_t), second, config->allocator);
     if (status == VC_OK)
         status = vc_ring_create(&call->digits, sizeof(digit), DIGITS, config->allocator);
+    if (status == VC_OK)
+        status = vc_ring_create(&call->remotes, sizeof(vc_address), REMOTES, config->allocator);
+    if (status == VC_OK && config->srtp && !config->pushed) {
+        vc_srtp_config srtp = *config->srtp;
+        srtp.send_ssrc = config->ssrc;
+        srtp.allocator = config->allocator;
+        status = vc_srtp_create(&call->srtp, config->srtp_library, &srtp);
+        vc_srtp_wipe(&srtp, sizeof srtp);
+    }
+    call->config.srtp = NULL; /* the caller's, and wiped by him */
     if (status == VC_OK && config->record_sent)
         status = vc_ring_create(&call->sent, sizeof(audio_block), blocks, config->allocator);
     if (status == VC_OK && config->pushed)
@@ -85,6 +98,8 @@ vc_status vc_call_create(vc_call **out, const vc_call_config *config)
         return VC_E_RATE;
     if (config->payload_type < 0 || config->payload_type > 127) return VC_E_RANGE;
     if (config->dtmf_payload_type < 96 || config->dtmf_payload_type > 127) return VC_E_RANGE;
+    if (config->srtp && !config->srtp_library) return VC_E_NULL;
+    if (!memchr(config->rtcp_cname, 0, sizeof config->rtcp_cname)) return VC_E_RANGE;
     if (config->receive_buffer_ms < 100 || config->receive_buffer_ms > 60000) return VC_E_RANGE;
     if (config->min_speech_ms < 0 || config->min_silence_ms < 0 || config->rtp_timeout_ms < 0 ||
         config->barge_in_min_speech_ms < 0)
@@ -95,8 +110,9 @@ vc_status vc_call_create(vc_call **out, const vc_call_config *config)
     call->window_samples = vc_silero_model_window_samples(config->model);
     call->sequence = config->first_sequence;
     call->timestamp = config->first_timestamp;
-    vc_status status = vc_g711_get(VC_CPU_AUTO, &call->g711);
-    if (status == VC_OK) status = create_parts(call);
+    vc_status status = vc_source_guard_init(&call->guard, &config->guard, NULL);
+    if (status == VC_OK) status = vc_g711_get(VC_CPU_AUTO, &call->g711);
+    if (status == VC_OK) status = create_parts(call, config);
     if (status != VC_OK) {
         vc_call_destroy(call);
         return status;
@@ -109,6 +125,8 @@ void vc_call_destroy(vc_call *call)
 {
     if (!call) return;
     vc_jitter_destroy(call->jitter);
+    vc_srtp_destroy(call->srtp);
+    vc_ring_destroy(call->remotes);
     vc_ring_destroy(call->pushed);
     vc_ring_destroy(call->sent);
     vc_ring_destroy(call->digits);
@@ -139,6 +157,12 @@ vc_status vc_call_send_dtmf(vc_call *call, char character, int duration_ms)
     digit entry = {character, duration_ms * call->config.rate_hz / 1000};
     size_t one = 1;
     return vc_ring_push(call->digits, &entry, &one);
+}
+
+vc_status vc_call_set_remote(vc_call *call, const vc_address *remote)
+{
+    size_t one = 1;
+    return vc_ring_push(call->remotes, remote, &one);
 }
 
 /* Copies blocks from a ring until the room or the run of consecutive samples ends. */

@@ -161,27 +161,20 @@ static vc_status receive_dtmf(vc_call *call, const vc_rtp_packet *packet, int64_
     return status < 0 ? VC_IGNORED : status;
 }
 
-vc_status vc_call_receive(vc_call *call, const uint8_t *bytes, size_t n, int64_t now_ns)
+vc_status vc_call_receive_from(vc_call *call, const vc_address *from, const uint8_t *bytes,
+                               size_t n, int64_t now_ns)
 {
     vc_rtp_packet packet;
+    uint8_t plain[MAX_DATAGRAM];
     vc_call_count(call, VC_STAT_PACKETS_RECEIVED, 1);
     if (call->config.pushed) return VC_IGNORED;
-    if (vc_rtp_parse(bytes, n, &packet) != VC_OK) {
-        vc_call_count(call, VC_STAT_PACKETS_MALFORMED, 1);
-        return VC_IGNORED;
-    }
-    call->last_packet_ns = now_ns;
-    call->timed_out = 0;
+    if (vc_call_admit(call, from, bytes, n, plain, &packet, now_ns) != VC_OK) return VC_IGNORED;
     int is_dtmf = packet.payload_type == call->config.dtmf_payload_type;
     if (is_dtmf || packet.payload_type == VC_RTP_PT_CN) {
         /* No audio, but part of the stream: its sequence number is not a loss. */
         (void)vc_jitter_note(call->jitter, &packet, now_ns);
         drain_jitter(call, now_ns);
         return is_dtmf ? receive_dtmf(call, &packet, now_ns) : VC_OK;
-    }
-    if (packet.payload_type != call->config.payload_type) {
-        vc_call_count(call, VC_STAT_PACKETS_UNKNOWN, 1);
-        return VC_IGNORED;
     }
     vc_status status = vc_jitter_put(call->jitter, &packet, now_ns);
     if (status < 0) {
@@ -192,6 +185,17 @@ vc_status vc_call_receive(vc_call *call, const uint8_t *bytes, size_t n, int64_t
     return status;
 }
 
+vc_status vc_call_receive(vc_call *call, const uint8_t *bytes, size_t n, int64_t now_ns)
+{
+    return vc_call_receive_from(call, NULL, bytes, n, now_ns);
+}
+
+void vc_call_heard(vc_call *call, int64_t now_ns)
+{
+    call->last_packet_ns = now_ns;
+    call->timed_out = 0;
+}
+
 void vc_call_take_pushed(vc_call *call, int64_t now_ns)
 {
     int16_t samples[READ_SAMPLES];
@@ -199,8 +203,7 @@ void vc_call_take_pushed(vc_call *call, int64_t now_ns)
     for (;;) {
         size_t n = READ_SAMPLES;
         if (vc_ring_pull(call->pushed, samples, &n) != VC_OK) return;
-        call->last_packet_ns = now_ns;
-        call->timed_out = 0;
+        vc_call_heard(call, now_ns);
         accept(call, samples, n, now_ns, now_ns);
     }
 }

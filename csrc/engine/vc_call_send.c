@@ -5,6 +5,15 @@
 
 static void publish_stats(vc_call *call)
 {
+    if (call->rtcp_begun) {
+        vc_rtcp_session_stats rtcp;
+        vc_rtcp_session_get_stats(&call->rtcp, &rtcp);
+        vc_call_set_stat(call, VC_STAT_REMOTE_LOST,
+                         rtcp.remote_lost > 0 ? (uint64_t)rtcp.remote_lost : 0);
+        vc_call_set_stat(call, VC_STAT_REMOTE_LOSS_PPM, (uint64_t)(rtcp.remote_loss * 1e6));
+        vc_call_set_stat(call, VC_STAT_REMOTE_JITTER_US, (uint64_t)(rtcp.remote_jitter_ms * 1e3));
+        vc_call_set_stat(call, VC_STAT_ROUND_TRIP_US, (uint64_t)(rtcp.round_trip_ms * 1e3));
+    }
     vc_call_set_stat(call, VC_STAT_UNDERRUNS, vc_playout_underruns(call->playout));
     if (!call->jitter) return;
     vc_jitter_stats stats;
@@ -58,6 +67,7 @@ vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, size_t *n
     *n = 0;
     if (room < VC_CALL_MAX_PACKET_BYTES) return VC_E_LENGTH;
 
+    vc_call_take_remotes(call, now_ns);
     (void)vc_playout_render(call->playout, now_ns, samples);
     /* The tick that was least late says best when sample 0 was due. */
     int64_t start_ns = now_ns - vc_call_samples_to_ns(call, call->sent_end);
@@ -91,5 +101,13 @@ vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, size_t *n
     call->timestamp += (uint32_t)frame;
     call->sent_any = 1;
     *n = room;
-    return vc_rtp_build(&header, packet, n);
+    vc_status status = vc_rtp_build(&header, packet, n);
+    vc_rtcp_session *rtcp = vc_call_rtcp(call, now_ns);
+    if (rtcp) vc_rtcp_session_sent(rtcp, header.timestamp, header.payload_bytes, now_ns);
+    if (status == VC_OK && call->srtp) status = vc_srtp_protect(call->srtp, packet, n, room);
+    if (status == VC_OK) return VC_OK;
+    /* Never in the clear. */
+    *n = 0;
+    vc_call_count(call, VC_STAT_SEND_ERRORS, 1);
+    return VC_OK;
 }

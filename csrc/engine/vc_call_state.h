@@ -2,6 +2,7 @@
  *   vc_call.c           made, destroyed; the producer's side
  *   vc_call_receive.c   media thread: datagrams in, windows, judgements
  *   vc_call_send.c      media thread: the packet of a tick
+ *   vc_call_media_port.c  media thread: who may speak, SRTP, RTCP
  */
 #ifndef VC_CALL_STATE_H
 #define VC_CALL_STATE_H
@@ -16,7 +17,7 @@
 #include "vad/vc_speech.h"
 
 enum { BLOCK = VC_CALL_BLOCK_SAMPLES, MAX_WINDOW = 512, MAX_FRAME = 320 };
-enum { ARRIVALS = 256, DIGITS = 64 };
+enum { ARRIVALS = 256, DIGITS = 64, REMOTES = 4, MAX_DATAGRAM = 2048 };
 
 typedef struct audio_block {
     int64_t first;
@@ -40,8 +41,12 @@ struct vc_call {
     vc_jitter *jitter;
     vc_silero *vad;
     vc_speech speech;
-    vc_ring *received, *sent, *pushed, *digits;
+    vc_ring *received, *sent, *pushed, *digits, *remotes;
     size_t window_samples;
+    vc_source_guard guard;
+    vc_rtcp_session rtcp;
+    int rtcp_begun;
+    vc_srtp *srtp;
     /* receive */
     int64_t receive_end; /* length of the receive timeline */
     int64_t window_start;
@@ -79,6 +84,16 @@ static inline int64_t vc_call_samples_to_ns(const vc_call *call, int64_t samples
 
 void vc_call_post_with(vc_call *call, vc_event_kind kind, int64_t now_ns, int64_t a, int64_t b,
                        int64_t c);
+/* The RTCP session begins with the first packet or tick. NULL if the call has none. */
+vc_rtcp_session *vc_call_rtcp(vc_call *call, int64_t now_ns);
+/* The last datagram was the caller's. */
+void vc_call_heard(vc_call *call, int64_t now_ns);
+/* vc_call_media_port.c: judges a datagram's sender, and for RTP the SSRC. VC_OK with the parsed
+ * packet when it is audio, DTMF or noise of the caller's; VC_IGNORED: done with, and counted.
+ * plain: room for what SRTP hides. */
+vc_status vc_call_admit(vc_call *call, const vc_address *from, const uint8_t *bytes, size_t n,
+                        uint8_t *plain, vc_rtp_packet *packet, int64_t now_ns);
+void vc_call_take_remotes(vc_call *call, int64_t now_ns);
 /* Splits samples into blocks for Python's thread; what does not fit is dropped and counted. */
 void vc_call_queue_blocks(vc_call *call, vc_ring *ring, int64_t first, const int16_t *samples,
                           size_t n, vc_call_stat dropped);

@@ -130,6 +130,7 @@ static void remove_leg(vc_shard *shard, vc_leg *leg)
     shard->legs[leg->index] = last;
     last->index = leg->index;
     atomic_store_explicit(&shard->stats[VC_SHARD_CALLS], shard->leg_count, memory_order_relaxed);
+    vc_shard_report(leg, 1);
     vc_call_post(leg->call, VC_EVENT_CLOSED, vc_shard_now_ns());
 }
 
@@ -178,6 +179,7 @@ static void run_tick(vc_shard *shard, int64_t due_ns)
         size_t n = sizeof packet;
         if (vc_call_tick(leg->call, vc_shard_now_ns(), packet, &n) != VC_OK || n == 0) continue;
         vc_shard_send(leg, packet, n);
+        vc_shard_report(leg, 0);
     }
     /* Not only with the next event: a lost one may be what the loop waits for. */
     report_lost(shard, begun);

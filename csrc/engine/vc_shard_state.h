@@ -20,12 +20,12 @@ struct vc_leg {
     vc_call *call;
     int fd; /* -1 for pushed calls */
     int pushed, rate_hz;
-    int has_remote;
+    vc_address followed; /* what `remote` was made from */
     struct sockaddr_storage remote;
-    socklen_t remote_bytes;
-    int closing;  /* producer: vc_shard_close was called */
-    size_t index; /* media thread: place in shard->legs */
-    int noted;    /* media thread: waits in a bank */
+    socklen_t remote_bytes; /* 0: none yet */
+    int closing;            /* producer: vc_shard_close was called */
+    size_t index;           /* media thread: place in shard->legs */
+    int noted;              /* media thread: waits in a bank */
 };
 
 typedef enum vc_shard_command_kind {
@@ -75,6 +75,8 @@ void vc_shard_note(vc_shard *shard, vc_leg *leg);
 vc_status vc_shard_open_socket(vc_leg *leg, const vc_leg_config *config);
 /* A few datagrams of one call; epoll comes back for the rest, so no call holds up the others. */
 void vc_shard_receive(vc_shard *shard, vc_leg *leg);
+/* The RTCP report that is due, if one is; last: now, with BYE. */
+void vc_shard_report(vc_leg *leg, int last);
 /* One packet out. */
 void vc_shard_send(vc_leg *leg, const uint8_t *packet, size_t n);
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define REFUSED_NS (2 * VC_NS_PER_S)
+
 vc_source_guard_config vc_source_guard_config_default(void)
 {
     vc_source_guard_config config = {.learn = 1, .probation_packets = 4, .silence_ms = 100};
@@ -23,12 +25,17 @@ vc_status vc_source_guard_init(vc_source_guard *guard, const vc_source_guard_con
     if (config->silence_ms < 0 || config->silence_ms > 10000) return VC_E_RANGE;
     memset(guard, 0, sizeof *guard);
     guard->config = *config;
-    if (remote) vc_source_guard_set_remote(guard, remote);
+    if (remote) vc_source_guard_set_remote(guard, remote, 0);
     return VC_OK;
 }
 
-void vc_source_guard_set_remote(vc_source_guard *guard, const vc_address *remote)
+void vc_source_guard_set_remote(vc_source_guard *guard, const vc_address *remote, int64_t now_ns)
 {
+    guard->refused.family = 0;
+    if (guard->locked && !vc_address_equal(&guard->remote, remote)) {
+        guard->refused = guard->remote;
+        guard->refused_until_ns = now_ns + REFUSED_NS;
+    }
     guard->remote = *remote;
     guard->locked = !guard->config.learn;
     guard->has_ssrc = 0;
@@ -65,6 +72,9 @@ vc_source_verdict vc_source_guard_judge(vc_source_guard *guard, const vc_address
 {
     if (!vc_source_guard_may_pass(guard, from, authenticated)) return VC_SOURCE_STRANGE;
     if (!guard->has_ssrc) {
+        if (from && guard->refused.family && now_ns < guard->refused_until_ns &&
+            vc_address_equal(from, &guard->refused))
+            return VC_SOURCE_STRANGE;
         take(guard, from, ssrc, now_ns);
         return VC_SOURCE_NEW;
     }

@@ -39,7 +39,9 @@ typedef struct vc_source_guard {
     int locked;        /* remote is the only address that is heard */
     int has_ssrc;
     uint32_t ssrc;
-    int64_t last_ns; /* of the accepted source */
+    int64_t last_ns;    /* of the accepted source */
+    vc_address refused; /* left by set_remote: not learnt again at once */
+    int64_t refused_until_ns;
     vc_address candidate;
     uint32_t candidate_ssrc;
     uint16_t candidate_next;
@@ -51,8 +53,10 @@ vc_source_guard_config vc_source_guard_config_default(void);
 VC_CHECKED VC_RT vc_status vc_source_guard_init(vc_source_guard *guard,
                                                 const vc_source_guard_config *config,
                                                 const vc_address *remote);
-/* Another address was agreed (a new offer): its first valid packet is the source. */
-VC_RT void vc_source_guard_set_remote(vc_source_guard *guard, const vc_address *remote);
+/* Another address was agreed (a new offer): the next valid packet is the source; what still comes
+ * from the old address is a stranger's, for 2 s at least. */
+VC_RT void vc_source_guard_set_remote(vc_source_guard *guard, const vc_address *remote,
+                                      int64_t now_ns);
 
 /* Before anything costs much: 0 when no packet of that address could be taken. */
 VC_RT int vc_source_guard_may_pass(const vc_source_guard *guard, const vc_address *from,

@@ -118,10 +118,16 @@ VC_TEST(a_new_offer_moves_the_port)
     for (int learn = 0; learn < 2; learn++) {
         vc_source_guard guard = new_guard(learn, &a);
         (void)vc_source_guard_judge(&guard, &a, 7, 0, 0, 0);
-        vc_source_guard_set_remote(&guard, &b);
-        if (!learn) VC_CHECK_EQ(vc_source_guard_judge(&guard, &a, 7, 1, 0, MS), VC_SOURCE_STRANGE);
+        vc_source_guard_set_remote(&guard, &b, 0);
+        VC_CHECK_EQ(vc_source_guard_judge(&guard, &a, 7, 1, 0, MS), VC_SOURCE_STRANGE);
         VC_CHECK_EQ(vc_source_guard_judge(&guard, &b, 8, 1, 0, MS), VC_SOURCE_NEW);
         VC_CHECK_EQ(vc_source_guard_judge(&guard, &a, 7, 2, 0, MS), VC_SOURCE_STRANGE);
+        /* A caller who stays where he was is heard again, if addresses are learnt. */
+        vc_source_guard_set_remote(&guard, &a, 0);
+        VC_CHECK_EQ(vc_source_guard_judge(&guard, &b, 8, 1, 0, 2 * VC_NS_PER_S - 1),
+                    VC_SOURCE_STRANGE);
+        VC_CHECK_EQ(vc_source_guard_judge(&guard, &b, 8, 2, 0, 2 * VC_NS_PER_S),
+                    learn ? VC_SOURCE_NEW : VC_SOURCE_STRANGE);
     }
 }
 

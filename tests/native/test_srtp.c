@@ -114,7 +114,7 @@ VC_TEST(rtcp_there_and_back)
             VC_CHECK_OK(vc_srtp_protect_rtcp(a, report, &n, sizeof report));
             VC_CHECK_EQ(n, 8 + SUITES[s].rtcp_trailer);
             memcpy(copy, report, n);
-            copy[n - 1] ^= 1;
+            copy[9] ^= 1; /* the last bytes are the index with GCM */
             size_t m = n;
             VC_CHECK_EQ(vc_srtp_unprotect_rtcp(b, copy, &m), VC_E_PACKET);
             memcpy(copy, report, n);
