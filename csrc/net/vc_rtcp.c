@@ -58,7 +58,7 @@ static vc_status parse_reports(const uint8_t *body, size_t n, vc_rtcp_packet *ou
         block->highest_sequence = load_u32(body + at + 8);
         block->jitter = load_u32(body + at + 12);
         block->last_sr = load_u32(body + at + 16);
-        block->delay_since_last_sr = load_u32(body + at + 20);
+        block->dlsr = load_u32(body + at + 20);
     }
     return VC_OK;
 }
@@ -163,7 +163,7 @@ static void build_reports(const vc_rtcp_packet *packet, uint8_t *body)
         store_u32(at + 8, block->highest_sequence);
         store_u32(at + 12, block->jitter);
         store_u32(at + 16, block->last_sr);
-        store_u32(at + 20, block->delay_since_last_sr);
+        store_u32(at + 20, block->dlsr);
     }
 }
 

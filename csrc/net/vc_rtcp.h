@@ -21,13 +21,13 @@ typedef enum vc_rtcp_type {
 
 /* One reception report. */
 typedef struct vc_rtcp_block {
-    uint32_t ssrc;                /* whose packets it is about */
-    uint8_t fraction_lost;        /* of 256, since the report before */
-    int32_t lost;                 /* in all; 24 bits; negative with duplicates */
-    uint32_t highest_sequence;    /* cycles in the upper half */
-    uint32_t jitter;              /* in ticks of the RTP clock */
-    uint32_t last_sr;             /* middle 32 bits of its NTP time; 0: none came */
-    uint32_t delay_since_last_sr; /* in 1/65536 s */
+    uint32_t ssrc;             /* whose packets it is about */
+    uint8_t fraction_lost;     /* of 256, since the report before */
+    int32_t lost;              /* in all; 24 bits; negative with duplicates */
+    uint32_t highest_sequence; /* cycles in the upper half */
+    uint32_t jitter;           /* in ticks of the RTP clock */
+    uint32_t last_sr;          /* middle 32 bits of its NTP time; 0: none came */
+    uint32_t dlsr;             /* delay since that last SR, in 1/65536 s */
 } vc_rtcp_block;
 
 typedef struct vc_rtcp_packet {

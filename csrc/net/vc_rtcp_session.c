@@ -138,7 +138,7 @@ static void note_report(vc_rtcp_session *session, const vc_rtcp_block *block, in
     stats->remote_jitter_ms = block->jitter * 1000.0 / session->config.clock_hz;
     if (block->last_sr == 0) return;
     uint32_t now = (uint32_t)(ntp_of(session, now_ns) >> 16);
-    int32_t round_trip = (int32_t)(now - block->last_sr - block->delay_since_last_sr);
+    int32_t round_trip = (int32_t)(now - block->last_sr - block->dlsr);
     /* Coarse clocks can make it a little negative; a lie makes it absurd. */
     if (round_trip < 0 || round_trip > 60 * 65536) return;
     stats->round_trip_ms = round_trip * 1000.0 / 65536.0;
@@ -208,8 +208,7 @@ static vc_rtcp_block block_now(vc_rtcp_session *session, int64_t now_ns)
     }
     if (session->has_last_sr) {
         block.last_sr = session->last_sr;
-        block.delay_since_last_sr =
-            (uint32_t)((double)(now_ns - session->last_sr_ns) * 65536.0 / 1e9);
+        block.dlsr = (uint32_t)((double)(now_ns - session->last_sr_ns) * 65536.0 / 1e9);
     }
     return block;
 }

@@ -79,7 +79,9 @@ FORBIDDEN_C = {
     r"\b(malloc|calloc|realloc|aligned_alloc|posix_memalign|strdup|free)\s*\(": {"vc_base.c"},
     r"\b(alloca|__builtin_alloca)\s*\(": set(),
     r"\b(printf|fprintf|puts|fputs|putchar|perror|syslog)\s*\(": set(),
-    r"\b(clock_gettime|clock|time|gettimeofday|timespec_get|nanosleep|usleep)\s*\(": {"vc_shard_grid.c"},
+    r"\b(clock_gettime|clock|time|gettimeofday|timespec_get|nanosleep|usleep)\s*\(": {
+        "vc_shard_grid.c"
+    },
     r"\b(pthread_mutex_\w+|mtx_lock)\s*\(": set(),
     r"#\s*include\s*<(stdio|time|assert|locale|signal)\.h>": {
         "vc_shard.c",

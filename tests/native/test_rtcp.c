@@ -42,7 +42,7 @@ VC_TEST(a_compound_by_hand)
     VC_CHECK_EQ(p.blocks[0].highest_sequence, 65536 + 7);
     VC_CHECK_EQ(p.blocks[0].jitter, 80);
     VC_CHECK_EQ(p.blocks[0].last_sr, 0x18000);
-    VC_CHECK_EQ(p.blocks[0].delay_since_last_sr, 32768);
+    VC_CHECK_EQ(p.blocks[0].dlsr, 32768);
     VC_CHECK_OK(vc_rtcp_next(HAND, n, &at, &p));
     VC_CHECK(p.type == VC_RTCP_SDES && p.ssrc == 0x11223344);
     VC_CHECK(p.text_bytes == 4 && memcmp(p.text, "ab@c", 4) == 0);

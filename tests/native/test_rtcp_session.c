@@ -112,7 +112,7 @@ VC_TEST(round_trip_by_hand)
     VC_CHECK(fabs(stats.round_trip_ms - 230) < 0.1); /* three roundings to 1/65536 s */
     /* Nonsense about us is not believed: a delay longer than the time that has passed. */
     vc_rtcp_packet lie = {.type = VC_RTCP_RR, .ssrc = 2, .count = 1};
-    lie.blocks[0] = (vc_rtcp_block){.ssrc = 1, .last_sr = 0x20000, .delay_since_last_sr = 1u << 30};
+    lie.blocks[0] = (vc_rtcp_block){.ssrc = 1, .last_sr = 0x20000, .dlsr = 1u << 30};
     n = sizeof bytes;
     VC_CHECK_OK(vc_rtcp_build(&lie, bytes, &n));
     VC_CHECK_OK(vc_rtcp_session_receive(&a, bytes, n, 1330 * MS, &bye));

@@ -41,9 +41,9 @@ class CallConfig:
         play_buffer_ms: room for queued agent audio, 100..60000.
         receive_buffer_ms: room for received audio not yet read, 100..60000; beyond it new audio is
             dropped for the reader (not for the VAD) and counted.
-        lock_source: whose packets are taken. "remote": only from ``remote``; "first": from where the
-            first valid packet comes (symmetric RTP, latching), to which is then sent; None is
-            "remote" if that is given and "first" if not.
+        lock_source: whose packets are taken. "remote": only from ``remote``; "first": from where
+            the first valid packet comes (symmetric RTP, latching), to which is then sent; None
+            is "remote" if that is given and "first" if not.
         rtcp: reports on the RTP port; set it where ``a=rtcp-mux`` was agreed (RFC 5761).
         srtp: keys of an SRTP call; None is plain RTP.
         record_sent: keep what was sent for ``Call.read_sent`` (always on for pushed media).
@@ -126,7 +126,9 @@ class CallConfig:
                 '("127.0.0.1", 4000)'
             )
         if self.lock_source not in (None, "remote", "first"):
-            raise ConfigError(f"lock_source {self.lock_source!r} is unknown; use 'remote' or 'first'")
+            raise ConfigError(
+                f"lock_source {self.lock_source!r} is unknown; use 'remote' or 'first'"
+            )
         if self.lock_source == "remote" and self.remote is None:
             raise ConfigError("lock_source 'remote' needs remote, the address to lock")
         if self.srtp is not None and not isinstance(self.srtp, SrtpKeys):

@@ -42,9 +42,7 @@ class SrtpKeys:
 
     __slots__ = ("_receive", "_send", "suite")
 
-    def __init__(
-        self, send: bytes, receive: bytes, suite: str = "AES_CM_128_HMAC_SHA1_80"
-    ) -> None:
+    def __init__(self, send: bytes, receive: bytes, suite: str = "AES_CM_128_HMAC_SHA1_80") -> None:
         self._send = self._receive = bytearray()
         length = _length(suite)
         for name, key in (("send", send), ("receive", receive)):
@@ -119,15 +117,15 @@ def _parse(line: str) -> tuple[int, str, bytes]:
     tag, suite, key, parameters = int(found[1]), found[2].upper(), found[3], found[4]
     length = _length(suite)
     if parameters:
+        name = re.split("[ =:]", parameters)[0][:20]
         raise ConfigError(
-            f"session parameters {parameters.split('=')[0].split(':')[0][:20]!r} are not supported; "
-            "offer and accept lines without them"
+            f"session parameter {name!r} is not supported; offer and accept lines without any"
         )
     method, _, rest = key.partition(":")
     inline, *more = rest.split("|")
     if method.lower() != "inline" or ";" in key:
         raise ConfigError("the key of an a=crypto line is one inline:<base64>")
-    # What is left is a lifetime (ours is longer than any call) or an MKI, which would be on the wire.
+    # The rest is a lifetime (longer than any call) or an MKI, which would be on the wire.
     if any(":" in part for part in more):
         raise ConfigError("a master key identifier (MKI) is not supported; accept a line without")
     try:
@@ -135,5 +133,7 @@ def _parse(line: str) -> tuple[int, str, bytes]:
     except (binascii.Error, ValueError):
         raise ConfigError("the key of the a=crypto line is no base64") from None
     if len(raw) != length:
-        raise ConfigError(f"the key of the a=crypto line has {len(raw)} bytes; {suite} takes {length}")
+        raise ConfigError(
+            f"the key of the a=crypto line has {len(raw)} bytes; {suite} takes {length}"
+        )
     return tag, suite, raw

@@ -85,9 +85,7 @@ class VirtualEngine:
         self._peers[a.number] = (b, a_to_b)
         self._peers[b.number] = (a, b_to_a)
 
-    def receive(
-        self, call: Call, packet: bytes, source: tuple[str, int] | None = None
-    ) -> bool:
+    def receive(self, call: Call, packet: bytes, source: tuple[str, int] | None = None) -> bool:
         """Hand a datagram to a call now; returns whether it was used.
 
         ``source`` is the sender's address; None, as between connected calls, passes as the right
