@@ -89,7 +89,7 @@ vc_status vc_call_admit(vc_call *call, const vc_address *from, const uint8_t *by
 {
     const vc_call_config *config = &call->config;
     vc_call_take_remotes(call, now_ns);
-    if (!vc_source_guard_may_pass(&call->guard, from, call->srtp != NULL))
+    if (!vc_source_guard_may_pass(&call->guard, from, call->srtp != NULL, now_ns))
         return ignore(call, VC_STAT_PACKETS_STRANGE);
     if (vc_rtcp_is_rtcp(bytes, n)) {
         receive_rtcp(call, from, bytes, n, plain, now_ns);

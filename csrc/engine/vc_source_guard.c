@@ -42,11 +42,18 @@ void vc_source_guard_set_remote(vc_source_guard *guard, const vc_address *remote
     guard->candidate_packets = 0;
 }
 
-int vc_source_guard_may_pass(const vc_source_guard *guard, const vc_address *from,
-                             int authenticates)
+static int is_silent(const vc_source_guard *guard, int64_t now_ns)
 {
-    if (!from || !guard->locked) return !from || guard->config.learn;
-    return vc_address_equal(from, &guard->remote) || (guard->config.learn && authenticates);
+    return now_ns - guard->last_ns >= guard->config.silence_ms * VC_NS_PER_MS;
+}
+
+int vc_source_guard_may_pass(const vc_source_guard *guard, const vc_address *from,
+                             int authenticates, int64_t now_ns)
+{
+    if (!from) return 1;
+    if (!guard->locked) return guard->config.learn;
+    if (vc_address_equal(from, &guard->remote)) return 1;
+    return guard->config.learn && authenticates && is_silent(guard, now_ns);
 }
 
 int vc_source_guard_is_source(const vc_source_guard *guard, const vc_address *from)
@@ -70,7 +77,7 @@ vc_source_verdict vc_source_guard_judge(vc_source_guard *guard, const vc_address
                                         uint32_t ssrc, uint16_t sequence, int authenticated,
                                         int64_t now_ns)
 {
-    if (!vc_source_guard_may_pass(guard, from, authenticated)) return VC_SOURCE_STRANGE;
+    if (!vc_source_guard_may_pass(guard, from, authenticated, now_ns)) return VC_SOURCE_STRANGE;
     if (!guard->has_ssrc) {
         if (from && guard->refused.family && now_ns < guard->refused_until_ns &&
             vc_address_equal(from, &guard->refused))
@@ -93,8 +100,7 @@ vc_source_verdict vc_source_guard_judge(vc_source_guard *guard, const vc_address
     }
     guard->candidate_next = (uint16_t)(sequence + 1);
     if (guard->candidate_packets < guard->config.probation_packets) guard->candidate_packets++;
-    int silent = now_ns - guard->last_ns >= guard->config.silence_ms * VC_NS_PER_MS;
-    if (!silent || guard->candidate_packets < guard->config.probation_packets)
+    if (!is_silent(guard, now_ns) || guard->candidate_packets < guard->config.probation_packets)
         return same_address ? VC_SOURCE_UNPROVEN : VC_SOURCE_STRANGE;
     take(guard, from, ssrc, now_ns);
     return VC_SOURCE_NEW;

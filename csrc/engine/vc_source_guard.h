@@ -5,7 +5,8 @@
  * An SSRC other than the accepted one is taken after probation_packets packets in a row by sequence
  * number (RFC 3550 A.1 asks for two), once the accepted one has been silent for silence_ms: a
  * stream that still runs cannot be pushed aside. A learnt address moves by the same rule, but only
- * on packets that were authenticated (SRTP): a port number alone proves nothing (RFC 7362, 5).
+ * on packets that were authenticated (SRTP) and came in that silence: a port number alone proves
+ * nothing (RFC 7362, 5).
  *
  * A plain struct of one thread, usable by value; no time but what is handed in.
  */
@@ -58,9 +59,11 @@ VC_CHECKED VC_RT vc_status vc_source_guard_init(vc_source_guard *guard,
 VC_RT void vc_source_guard_set_remote(vc_source_guard *guard, const vc_address *remote,
                                       int64_t now_ns);
 
-/* Before anything costs much: 0 when no packet of that address could be taken. */
+/* Before anything costs much: 0 when no packet of that address could be taken. While the accepted
+ * source is heard, no tag is looked at for anyone else: a copy that overtakes the original would
+ * make a replay of it. */
 VC_RT int vc_source_guard_may_pass(const vc_source_guard *guard, const vc_address *from,
-                                   int authenticates);
+                                   int authenticates, int64_t now_ns);
 /* Whether it is the accepted source's address (RTCP on the same port comes from there). */
 VC_RT int vc_source_guard_is_source(const vc_source_guard *guard, const vc_address *from);
 /* Judges a packet that parsed and whose payload type was agreed; authenticated: its tag was right.

@@ -413,8 +413,7 @@ VC_TEST(the_media_port_allocates_nothing)
     VC_CHECK_EQ(taken, 1000);
     VC_CHECK(vc_address_equal(vc_call_remote(receiver), &from));
     VC_CHECK_EQ(stat(receiver, VC_STAT_SOURCES), 1);
-    VC_CHECK_EQ(stat(receiver, config.srtp ? VC_STAT_SRTP_REPLAYED : VC_STAT_PACKETS_STRANGE),
-                1000);
+    VC_CHECK_EQ(stat(receiver, VC_STAT_PACKETS_STRANGE), 1000);
     VC_CHECK(reports >= 3 && (int)stat(receiver, VC_STAT_RTCP_RECEIVED) == reports);
     uint8_t bytes[VC_CALL_MAX_PACKET_BYTES];
     size_t n = sizeof bytes;

@@ -35,7 +35,7 @@ VC_TEST(the_first_valid_packet_is_the_source)
     int64_t day_ns = 86400 * VC_NS_PER_S;
     for (int i = 0; i < 500; i++) {
         const vc_address *from = i % 2 ? &b : &c;
-        VC_CHECK(!vc_source_guard_may_pass(&guard, from, 0));
+        VC_CHECK(!vc_source_guard_may_pass(&guard, from, 0, day_ns));
         VC_CHECK_EQ(vc_source_guard_judge(&guard, from, 7, (uint16_t)i, 0, day_ns + i * 20 * MS),
                     VC_SOURCE_STRANGE);
     }
@@ -47,7 +47,7 @@ VC_TEST(a_given_address_is_the_only_one)
     vc_address a = address(1, 4000), b = address(2, 4000);
     vc_source_guard guard = new_guard(0, &a);
     VC_CHECK(vc_address_equal(&guard.remote, &a));
-    VC_CHECK(!vc_source_guard_may_pass(&guard, &b, 1)); /* not even authenticated */
+    VC_CHECK(!vc_source_guard_may_pass(&guard, &b, 1, VC_NS_PER_S)); /* not even authenticated */
     VC_CHECK_EQ(vc_source_guard_judge(&guard, &b, 7, 1, 1, 0), VC_SOURCE_STRANGE);
     VC_CHECK_EQ(vc_source_guard_judge(&guard, &a, 7, 1, 0, 0), VC_SOURCE_NEW);
     /* Latching with an address from SDP: sent there until somebody is heard. */
@@ -103,7 +103,11 @@ VC_TEST(an_authenticated_source_may_move)
     vc_address a = address(1, 4000), b = address(9, 5000);
     vc_source_guard guard = new_guard(1, NULL);
     (void)vc_source_guard_judge(&guard, &a, 7, 0, 1, 0);
-    VC_CHECK(vc_source_guard_may_pass(&guard, &b, 1));
+    /* Not while the old one is heard, however many come. */
+    VC_CHECK(!vc_source_guard_may_pass(&guard, &b, 1, 100 * MS - 1));
+    for (uint16_t i = 1; i < 50; i++)
+        VC_CHECK_EQ(vc_source_guard_judge(&guard, &b, 7, i, 1, i * MS), VC_SOURCE_STRANGE);
+    VC_CHECK(vc_source_guard_may_pass(&guard, &b, 1, 100 * MS));
     for (uint16_t i = 1; i < 4; i++)
         VC_CHECK_EQ(vc_source_guard_judge(&guard, &b, 7, i, 1, (200 + i) * MS), VC_SOURCE_STRANGE);
     VC_CHECK_EQ(vc_source_guard_judge(&guard, &b, 7, 4, 0, 204 * MS), VC_SOURCE_STRANGE);
