@@ -47,6 +47,7 @@ $(STAMPS)/venv:
 	    { echo "$(PYTHON) is older than 3.10; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@tools/prepare_system.sh $(PYTHON)
 	@tools/install_libopus.sh || true
+	@tools/install_libsrtp2.sh || true
 	@$(PYTHON) -m venv $(VENV)
 	@mkdir -p $(STAMPS) && touch $@
 

@@ -12,11 +12,14 @@
 
 #include "engine/vc_event.h"
 #include "engine/vc_playout.h"
+#include "engine/vc_source_guard.h"
 #include "net/vc_jitter.h"
+#include "net/vc_rtcp_session.h"
+#include "net/vc_srtp.h"
 #include "vad/vc_silero.h"
 
-/* Largest datagram that a tick builds: header and 20 ms of L16 at 16 kHz. */
-#define VC_CALL_MAX_PACKET_BYTES (VC_RTP_HEADER_BYTES + 640)
+/* Largest datagram that a tick builds: header, 20 ms of L16 at 16 kHz and an SRTP tag. */
+#define VC_CALL_MAX_PACKET_BYTES (VC_RTP_HEADER_BYTES + 640 + VC_SRTP_MAX_TRAILER_BYTES)
 #define VC_CALL_BLOCK_SAMPLES    160
 
 typedef struct vc_call vc_call;
@@ -40,6 +43,13 @@ typedef struct vc_call_config {
     int loss_wait_ms, max_jitter_ms;
     int rtp_timeout_ms; /* 0: never */
     int play_buffer_ms, receive_buffer_ms;
+    vc_source_guard_config guard;
+    int rtcp; /* 1: reports on the RTP port (RFC 5761); default 0 */
+    uint32_t rtcp_seed;
+    char rtcp_cname[VC_RTCP_MAX_CNAME_BYTES];
+    const vc_srtp_library *srtp_library; /* required with srtp */
+    const vc_srtp_config *srtp; /* NULL: plain RTP; read by create only; SSRC and allocator are the
+                                   call's */
     const vc_silero_model *model; /* for rate_hz; required; outlives the call */
     vc_event_sink sink;           /* required */
     const vc_allocator *allocator;
@@ -64,6 +74,17 @@ typedef enum vc_call_stat {
     VC_STAT_UNDERRUNS,
     VC_STAT_SEND_ERRORS,
     VC_STAT_JITTER_US,
+    VC_STAT_PACKETS_UNPROVEN, /* from the caller's address, but an SSRC on probation */
+    VC_STAT_SOURCES,          /* how often a source was accepted: 1 after the first packet */
+    VC_STAT_SRTP_REJECTED,    /* a wrong tag, or no SRTP */
+    VC_STAT_SRTP_REPLAYED,    /* a packet for the second time, or one that is too old to tell */
+    VC_STAT_RTCP_RECEIVED,
+    VC_STAT_RTCP_SENT,
+    VC_STAT_RTCP_MALFORMED,
+    VC_STAT_REMOTE_LOST, /* by the other side's last report: in all, 0 at least */
+    VC_STAT_REMOTE_LOSS_PPM,
+    VC_STAT_REMOTE_JITTER_US,
+    VC_STAT_ROUND_TRIP_US, /* 0: not known yet */
     VC_STAT_COUNT
 } vc_call_stat;
 
@@ -77,6 +98,9 @@ vc_playout *vc_call_playout(vc_call *call);
 VC_RT vc_status vc_call_push(vc_call *call, const int16_t *samples, size_t *n);
 /* Queues one digit. duration_ms 40..1000. VC_E_RANGE, VC_FULL if 64 digits wait. */
 VC_RT vc_status vc_call_send_dtmf(vc_call *call, char digit, int duration_ms);
+/* Where to send from the next tick on, as it was agreed; the source is learnt or locked anew.
+ * VC_FULL if 4 such are waiting. */
+VC_RT vc_status vc_call_set_remote(vc_call *call, const vc_address *remote);
 /* Received samples in order, up to *n (room in, samples out), a run without a hole; *first: the
  * sample index of the first. VC_NEED_MORE when there are none. */
 VC_RT vc_status vc_call_read(vc_call *call, int16_t *samples, size_t *n, int64_t *first);
@@ -93,9 +117,13 @@ VC_RT int64_t vc_call_sent_start_ns(const vc_call *call);
 VC_RT void vc_call_get_stats(const vc_call *call, uint64_t *stats);
 
 /* -- media thread -- */
-/* One datagram. VC_OK, or a positive outcome of the jitter buffer, or VC_IGNORED when it was
- * counted and thrown away. */
+/* One datagram; from: whose, NULL if that is not known here. VC_OK, or a positive outcome of the
+ * jitter buffer, or VC_IGNORED when it was counted and thrown away. */
+VC_RT vc_status vc_call_receive_from(vc_call *call, const vc_address *from, const uint8_t *bytes,
+                                     size_t n, int64_t now_ns);
 VC_RT vc_status vc_call_receive(vc_call *call, const uint8_t *bytes, size_t n, int64_t now_ns);
+/* Where to send; family 0: not known. It changes only in receive_from and tick. */
+VC_RT const vc_address *vc_call_remote(const vc_call *call);
 /* Takes in what was pushed. */
 VC_RT void vc_call_take_pushed(vc_call *call, int64_t now_ns);
 /* Declares losses that are due. */
@@ -109,6 +137,9 @@ VC_RT void vc_call_judge(vc_call *call, float probability, int64_t now_ns);
 /* The packet of this tick; whoever sends it counts it as VC_STAT_PACKETS_SENT. *n: room in (at
  * least VC_CALL_MAX_PACKET_BYTES), bytes out; 0 bytes for a pushed call. */
 VC_RT vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, size_t *n);
+/* The RTCP packet that is due, to be sent as the RTP is. *n: room in (as for vc_call_tick), bytes
+ * out, mostly 0. last: now, with BYE. */
+VC_RT vc_status vc_call_report(vc_call *call, int64_t now_ns, int last, uint8_t *packet, size_t *n);
 VC_RT void vc_call_count(vc_call *call, vc_call_stat stat, uint64_t more);
 VC_RT void vc_call_post(vc_call *call, vc_event_kind kind, int64_t now_ns);
 

@@ -16,6 +16,7 @@ typedef enum vc_event_kind {
     VC_EVENT_ROOM,        /* the playout queue has room again */
     VC_EVENT_EVENTS_LOST, /* a: how many; of the shard, no call */
     VC_EVENT_CLOSED,
+    VC_EVENT_BYE_RECEIVED, /* RTCP: the other side has left; packets may still come */
 } vc_event_kind;
 
 typedef struct vc_event {

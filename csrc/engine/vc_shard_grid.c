@@ -83,6 +83,7 @@ void vc_shard_tick_leg(vc_shard *shard, vc_leg *leg, int64_t tick_ms)
     vc_shard_lap(shard, VC_STAGE_RENDER, 1);
     if (status != VC_OK || n == 0) return;
     vc_shard_send(leg, packet, n);
+    vc_shard_report(leg, 0);
     vc_shard_lap(shard, VC_STAGE_SEND, 1);
 }
 

@@ -10,16 +10,45 @@
 
 enum { DATAGRAM_BYTES = 2048 };
 
-static int same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+static vc_address address_of(const struct sockaddr_storage *from)
 {
-    if (a->ss_family != b->ss_family) return 0;
-    if (a->ss_family == AF_INET) {
-        const struct sockaddr_in *x = (const void *)a, *y = (const void *)b;
-        return x->sin_port == y->sin_port && x->sin_addr.s_addr == y->sin_addr.s_addr;
+    vc_address address = {0};
+    if (from->ss_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const void *)from;
+        address.family = 4;
+        address.port = ntohs(v4->sin_port);
+        memcpy(address.bytes, &v4->sin_addr, 4);
+    } else {
+        const struct sockaddr_in6 *v6 = (const void *)from;
+        address.family = 6;
+        address.port = ntohs(v6->sin6_port);
+        memcpy(address.bytes, &v6->sin6_addr, 16);
     }
-    const struct sockaddr_in6 *x = (const void *)a, *y = (const void *)b;
-    return x->sin6_port == y->sin6_port &&
-           memcmp(&x->sin6_addr, &y->sin6_addr, sizeof x->sin6_addr) == 0;
+    return address;
+}
+
+/* The call's remote is what it is sent to. */
+static int follow_remote(vc_leg *leg)
+{
+    const vc_address *remote = vc_call_remote(leg->call);
+    if (remote->family == 0) return 0;
+    if (leg->remote_bytes > 0 && vc_address_equal(remote, &leg->followed)) return 1;
+    leg->followed = *remote;
+    memset(&leg->remote, 0, sizeof leg->remote);
+    if (remote->family == 4) {
+        struct sockaddr_in *v4 = (void *)&leg->remote;
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(remote->port);
+        memcpy(&v4->sin_addr, remote->bytes, 4);
+        leg->remote_bytes = sizeof *v4;
+    } else {
+        struct sockaddr_in6 *v6 = (void *)&leg->remote;
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(remote->port);
+        memcpy(&v6->sin6_addr, remote->bytes, 16);
+        leg->remote_bytes = sizeof *v6;
+    }
+    return 1;
 }
 
 void vc_shard_receive(vc_shard *shard, vc_leg *leg, int64_t now_ns)
@@ -32,29 +61,32 @@ void vc_shard_receive(vc_shard *shard, vc_leg *leg, int64_t now_ns)
     vc_shard_lap(shard, VC_STAGE_RECEIVE, 1);
     /* An ICMP error of something we sent comes up here, once; then the queue goes on. */
     if (n < 0) return;
-    if (leg->has_remote && !same_address(&from, &leg->remote)) {
-        vc_call_count(leg->call, VC_STAT_PACKETS_STRANGE, 1);
-        return;
-    }
     if ((size_t)n > sizeof bytes) n = 0; /* too long for RTP audio: counted as malformed */
-    vc_status status = vc_call_receive(leg->call, bytes, (size_t)n, now_ns);
-    if (!leg->has_remote && status != VC_IGNORED) {
-        leg->remote = from;
-        leg->remote_bytes = from_bytes;
-        leg->has_remote = 1;
-    }
+    vc_address address = address_of(&from);
+    (void)vc_call_receive_from(leg->call, &address, bytes, (size_t)n, now_ns);
     vc_shard_note(shard, leg);
     vc_shard_lap(shard, VC_STAGE_TAKE, 1);
 }
 
 void vc_shard_send(vc_leg *leg, const uint8_t *packet, size_t n)
 {
-    if (!leg->has_remote) return;
+    if (!follow_remote(leg)) return;
     if (sendto(leg->fd, packet, n, MSG_DONTWAIT | MSG_NOSIGNAL,
                (const struct sockaddr *)&leg->remote, leg->remote_bytes) < 0)
         vc_call_count(leg->call, VC_STAT_SEND_ERRORS, 1);
     else
         vc_call_count(leg->call, VC_STAT_PACKETS_SENT, 1);
+}
+
+void vc_shard_report(vc_leg *leg, int last)
+{
+    uint8_t packet[VC_CALL_MAX_PACKET_BYTES];
+    size_t n = sizeof packet;
+    if (leg->pushed || !follow_remote(leg)) return;
+    if (vc_call_report(leg->call, vc_shard_now_ns(), last, packet, &n) != VC_OK || n == 0) return;
+    if (sendto(leg->fd, packet, n, MSG_DONTWAIT | MSG_NOSIGNAL,
+               (const struct sockaddr *)&leg->remote, leg->remote_bytes) < 0)
+        vc_call_count(leg->call, VC_STAT_SEND_ERRORS, 1);
 }
 
 static vc_status parse_address(const char *ip, int port, struct sockaddr_storage *out,
@@ -90,7 +122,10 @@ vc_status vc_shard_open_socket(vc_leg *leg, const vc_leg_config *config)
         status =
             parse_address(config->remote_ip, config->remote_port, &leg->remote, &leg->remote_bytes);
         if (status != VC_OK || leg->remote.ss_family != local.ss_family) return VC_E_RANGE;
-        leg->has_remote = 1;
+        vc_address remote = address_of(&leg->remote);
+        leg->remote_bytes = 0;
+        status = vc_call_set_remote(leg->call, &remote);
+        if (status != VC_OK) return status;
     }
     leg->fd = socket(local.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (leg->fd < 0) return VC_E_SYSTEM;

@@ -26,9 +26,9 @@ struct vc_leg {
     vc_call *call;
     int fd; /* -1 for pushed calls */
     int pushed, rate_hz;
-    int has_remote;
+    vc_address followed; /* what `remote` was made from */
     struct sockaddr_storage remote;
-    socklen_t remote_bytes;
+    socklen_t remote_bytes; /* 0: none yet */
     /* producer */
     const vc_allocator *allocator; /* of the shard that opened it */
     int closing;                   /* vc_shard_close was called */
@@ -150,6 +150,8 @@ static inline void vc_shard_lap(vc_shard *shard, vc_shard_stage stage, size_t un
 vc_status vc_shard_open_socket(vc_leg *leg, const vc_leg_config *config);
 /* One datagram of one call. */
 void vc_shard_receive(vc_shard *shard, vc_leg *leg, int64_t now_ns);
+/* The RTCP report that is due, if one is; last: now, with BYE. */
+void vc_shard_report(vc_leg *leg, int last);
 /* One packet out. */
 void vc_shard_send(vc_leg *leg, const uint8_t *packet, size_t n);
 

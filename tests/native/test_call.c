@@ -376,6 +376,57 @@ VC_TEST(an_absent_reader_sees_a_jump)
     vc_call_destroy(call);
 }
 
+VC_TEST(the_media_port_allocates_nothing)
+{
+    vc_call_config config = settings();
+    vc_test_heap heap = {0, 0, -1};
+    vc_allocator allocator = vc_test_allocator(&heap);
+    vc_srtp_config keys = {.suite = VC_SRTP_AES_CM_128_HMAC_SHA1_80};
+    vc_srtp_library *library = NULL;
+    config.rtcp = 1;
+    config.allocator = &allocator;
+    vc_call *call;
+    config.srtp = &keys;
+    VC_CHECK_EQ(vc_call_create(&call, &config), VC_E_NULL); /* keys without the library */
+    /* Where libsrtp2 is not installed (test_srtp says so) the same without it. */
+    if (vc_srtp_library_create(&library, NULL, NULL) != VC_OK) config.srtp = NULL;
+    config.srtp_library = library;
+    vc_call *sender = create(&config), *receiver = create(&config);
+    vc_address from = {.family = 4, .bytes = {192, 0, 2, 1}, .port = 4}, stranger = from;
+    stranger.port = 5;
+    long before = heap.total;
+    int taken = 0, reports = 0;
+    for (int t = 1; t <= 1000; t++) {
+        uint8_t bytes[VC_CALL_MAX_PACKET_BYTES];
+        size_t n = sizeof bytes;
+        VC_CHECK_OK(vc_call_tick(sender, t * 20 * MS, bytes, &n));
+        VC_CHECK(config.srtp ? n == 12 + 320 + 10 : n == 12 + 320);
+        taken += vc_call_receive_from(receiver, &from, bytes, n, t * 20 * MS) >= 0;
+        VC_CHECK_EQ(vc_call_receive_from(receiver, &stranger, bytes, n, t * 20 * MS), VC_IGNORED);
+        n = sizeof bytes;
+        VC_CHECK_OK(vc_call_report(sender, t * 20 * MS, 0, bytes, &n));
+        reports += n > 0;
+        if (n > 0) (void)vc_call_receive_from(receiver, &from, bytes, n, t * 20 * MS);
+        tick(receiver, t * 20 * MS, NULL);
+    }
+    VC_CHECK_EQ(heap.total, before);
+    VC_CHECK_EQ(taken, 1000);
+    VC_CHECK(vc_address_equal(vc_call_remote(receiver), &from));
+    VC_CHECK_EQ(stat(receiver, VC_STAT_SOURCES), 1);
+    VC_CHECK_EQ(stat(receiver, VC_STAT_PACKETS_STRANGE), 1000);
+    VC_CHECK(reports >= 3 && (int)stat(receiver, VC_STAT_RTCP_RECEIVED) == reports);
+    uint8_t bytes[VC_CALL_MAX_PACKET_BYTES];
+    size_t n = sizeof bytes;
+    event_count = 0;
+    VC_CHECK_OK(vc_call_report(sender, 30 * VC_NS_PER_S, 1, bytes, &n));
+    (void)vc_call_receive_from(receiver, &from, bytes, n, 30 * VC_NS_PER_S);
+    VC_CHECK(event_count == 1 && events[0].kind == VC_EVENT_BYE_RECEIVED);
+    vc_call_destroy(sender);
+    vc_call_destroy(receiver);
+    vc_srtp_library_destroy(library);
+    VC_CHECK_EQ(heap.live, 0);
+}
+
 VC_TEST(bad_settings_and_failed_allocations)
 {
     vc_call *call;
@@ -434,6 +485,7 @@ int main(void)
     VC_RUN(pushed_audio_needs_no_packets)
     VC_RUN(silence_on_the_wire_is_reported_once)
     VC_RUN(an_absent_reader_sees_a_jump)
+    VC_RUN(the_media_port_allocates_nothing)
     VC_RUN(bad_settings_and_failed_allocations)
     vc_silero_model_destroy(model);
     printf("%d checks, %d failures\n", vc_test_checks, vc_test_failures);

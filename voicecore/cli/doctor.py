@@ -64,7 +64,7 @@ def versions() -> dict[str, str]:
 def examine() -> list[Check]:
     """All checks, in order. A check that fails unexpectedly is itself a finding."""
     checks: list[Check] = []
-    for look in (_cpu, _models, _voices, _libopus, _clock, _nanosleep, _timerfd, _udp):
+    for look in (_cpu, _models, _voices, _libopus, _libsrtp2, _clock, _nanosleep, _timerfd, _udp):
         try:
             checks += look()
         except (OSError, VoicecoreError, ImportError) as error:
@@ -127,6 +127,16 @@ def _libopus() -> list[Check]:
     except MissingLibraryError as error:
         return [Check("libopus", "note", str(error))]
     return [Check("libopus", "ok", f"{version}; Encoder and Decoder use it", {"version": version})]
+
+
+def _libsrtp2() -> list[Check]:
+    from voicecore.media._call import srtp_version
+
+    try:
+        version = srtp_version()
+    except MissingLibraryError as error:
+        return [Check("libsrtp2", "note", str(error))]
+    return [Check("libsrtp2", "ok", f"{version}; SRTP calls use it", {"version": version})]
 
 
 def _clock() -> list[Check]:

@@ -1,4 +1,4 @@
-from voicecore.media.c_engine cimport vc_call, vc_call_config, vc_event
+from voicecore.media.c_engine cimport vc_address, vc_call, vc_call_config, vc_event, vc_srtp_config
 
 
 cdef class NativeCall:
@@ -11,5 +11,7 @@ cdef class NativeCall:
     cdef object read(self, bint sent)
 
 
-cdef int fill_config(vc_call_config *out, object config, unsigned int number) except -1
+cdef int fill_config(vc_call_config *out, vc_srtp_config *keys, object config,
+                     unsigned int number) except -1
+cdef int fill_address(vc_address *out, object address) except -1
 cdef object make_event(const vc_event *event)

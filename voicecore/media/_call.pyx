@@ -1,6 +1,7 @@
 """One call's producer side, shared by the real engine and the virtual one."""
 
-from libc.stdint cimport int16_t, int64_t, uint64_t
+from libc.stdint cimport int16_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy, memset
 
 from voicecore.media._common cimport (
     PyBuffer_Release,
@@ -14,10 +15,19 @@ from voicecore.media.c_engine cimport *
 
 import numpy as np
 
+import ipaddress
+import os
 import secrets
+import threading
 
 from voicecore import errors as _errors  # used by the inline functions of _common.pxd
-from voicecore.errors import ClosedError, ConfigError, LengthError, StateError
+from voicecore.errors import (
+    ClosedError,
+    ConfigError,
+    LengthError,
+    MissingLibraryError,
+    StateError,
+)
 from voicecore.media import events
 
 _CODECS = {"pcmu": VC_CODEC_PCMU, "pcma": VC_CODEC_PCMA, "l16": VC_CODEC_L16}
@@ -41,11 +51,74 @@ STAT_NAMES = (
     "underruns",
     "send_errors",
     "jitter_us",
+    "packets_unproven",
+    "sources",
+    "srtp_rejected",
+    "srtp_replayed",
+    "rtcp_received",
+    "rtcp_sent",
+    "rtcp_malformed",
+    "remote_lost",
+    "remote_loss_ppm",
+    "remote_jitter_us",
+    "round_trip_us",
 )
 
+_SUITES = {
+    "AES_CM_128_HMAC_SHA1_80": 1,
+    "AES_CM_128_HMAC_SHA1_32": 2,
+    "AEAD_AES_128_GCM": 7,
+}
 
-cdef int fill_config(vc_call_config *out, object config, unsigned int number) except -1:
-    """Copies a CallConfig, which has checked its ranges, into the C struct."""
+# libsrtp2 initialises itself once a process, and not two threads at a time.
+cdef vc_srtp_library *_library = NULL
+_library_lock = threading.Lock()
+
+
+cdef vc_srtp_library *srtp_library() except NULL:
+    global _library
+    path = os.environ.get("VOICECORE_LIBSRTP2")
+    encoded = os.fsencode(path) if path else None
+    with _library_lock:
+        if _library == NULL:
+            status = vc_srtp_library_create(
+                &_library, NULL if encoded is None else <const char *>encoded, NULL
+            )
+            if status == -11:
+                where = f" at VOICECORE_LIBSRTP2={path}" if path else ""
+                raise MissingLibraryError(
+                    f"SRTP takes libsrtp2, which is not here{where}; install it: apt install "
+                    "libsrtp2-1 (Debian, Ubuntu), dnf install libsrtp (Fedora), apk add libsrtp "
+                    "(Alpine) or brew install srtp (macOS)"
+                )
+            check(status, "libsrtp2 does not pass its own tests")
+    return _library
+
+
+def srtp_version():
+    """Name and version of the libsrtp2 that is loaded; MissingLibraryError if there is none."""
+    return vc_srtp_library_version(srtp_library()).decode()
+
+
+cdef int fill_address(vc_address *out, object address) except -1:
+    ip, port = address
+    try:
+        packed = ipaddress.ip_address(ip).packed
+    except ValueError:
+        raise ConfigError(f"{ip!r} is no numeric IP address; resolve names first") from None
+    if not 0 < port < 65536:
+        raise ConfigError(f"port is {port}; it must be 1 to 65535")
+    memset(out, 0, sizeof(vc_address))
+    out.family = 4 if len(packed) == 4 else 6
+    out.port = port
+    memcpy(out.bytes, <const uint8_t *><const char *>packed, len(packed))
+    return 0
+
+
+cdef int fill_config(vc_call_config *out, vc_srtp_config *keys, object config,
+                     unsigned int number) except -1:
+    """Copies a CallConfig, which has checked its ranges, into the C struct. The caller wipes keys,
+    which the struct then points to, when the call has been made."""
     out[0] = vc_call_config_default()
     out.number = number
     out.codec = <vc_codec><int>_CODECS[config.codec]
@@ -73,6 +146,22 @@ cdef int fill_config(vc_call_config *out, object config, unsigned int number) ex
     out.rtp_timeout_ms = config.rtp_timeout_ms
     out.play_buffer_ms = config.play_buffer_ms
     out.receive_buffer_ms = config.receive_buffer_ms
+    out.guard.learn = config.learns_source
+    out.rtcp = config.rtcp
+    out.rtcp_seed = out.ssrc ^ out.first_timestamp
+    # Unlinkable between calls (RFC 7022), and a function of the settings if the SSRC is one.
+    cname = (secrets.token_urlsafe(12) if config.ssrc is None else f"{out.ssrc:08x}").encode()
+    memset(out.rtcp_cname, 0, sizeof(out.rtcp_cname))
+    memcpy(out.rtcp_cname, <const char *>cname, len(cname))
+    if config.srtp is not None:
+        out.srtp_library = srtp_library()
+        keys.suite = _SUITES[config.srtp.suite]
+        send, receive = config.srtp._material()
+        memset(keys.send_key, 0, sizeof(keys.send_key))
+        memset(keys.receive_key, 0, sizeof(keys.receive_key))
+        memcpy(keys.send_key, <const char *><bytearray>send, len(send))
+        memcpy(keys.receive_key, <const char *><bytearray>receive, len(receive))
+        out.srtp = keys
     return 0
 
 
@@ -99,6 +188,8 @@ cdef object make_event(const vc_event *event):
         return events.EventsLost(stamp, event.a)
     if event.kind == VC_EVENT_CLOSED:
         return events.CallClosed(stamp)
+    if event.kind == VC_EVENT_BYE_RECEIVED:
+        return events.ByeReceived(stamp)
     return None
 
 
@@ -192,6 +283,14 @@ cdef class NativeCall:
         if status == VC_FULL:
             raise StateError("64 digits are waiting to be sent; send fewer at once")
 
+    def set_remote(self, address):
+        cdef vc_address remote
+        fill_address(&remote, address)
+        cdef int status = vc_call_set_remote(self.enter(), &remote)
+        self.leave()
+        if status == VC_FULL:
+            raise StateError("4 new addresses are waiting; they are taken with the next tick")
+
     def push(self, pcm):
         if self.config.media != "push":
             raise StateError(
@@ -261,7 +360,9 @@ cdef class NativeCall:
         queued = vc_playout_queue_position(playout) - vc_playout_play_position(playout)
         self.leave()
         found = {name: values[i] for i, name in enumerate(STAT_NAMES)}
-        found["jitter_ms"] = found.pop("jitter_us") / 1000
+        for name in ("jitter", "remote_jitter", "round_trip"):
+            found[f"{name}_ms"] = found.pop(f"{name}_us") / 1000
+        found["remote_loss"] = found.pop("remote_loss_ppm") / 1e6
         found["unread_samples"] = unread
         found["queued_samples"] = queued
         return found

@@ -220,13 +220,14 @@ cdef class NativeEngine:
 
     def open(self, config):
         cdef vc_leg_config native
+        cdef vc_srtp_config keys
         cdef vc_leg *handle = NULL
         cdef int status, port, index
         cdef char ip[64]
         cdef NativeLeg leg = NativeLeg()
         if self.shard_count == 0:
             raise StateError("the engine is stopped; make a new one")
-        fill_config(&native.call, config, self.next_number + 1)
+        fill_config(&native.call, &keys, config, self.next_number + 1)
         local_ip = config.local[0].encode()
         native.local_ip = local_ip
         native.local_port = config.local[1]
@@ -237,7 +238,10 @@ cdef class NativeEngine:
             native.remote_ip = remote_ip
             native.remote_port = config.remote[1]
         index = self._emptiest()
-        status = vc_shard_open(self.shards[index], &native, &handle)
+        try:
+            status = vc_shard_open(self.shards[index], &native, &handle)
+        finally:
+            vc_srtp_wipe(&keys, sizeof(keys))
         if status == VC_FULL:
             self._refuse(index)
         if status == -2:

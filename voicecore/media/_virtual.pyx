@@ -3,7 +3,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint8_t
 
-from voicecore.media._call cimport NativeCall, fill_config, make_event
+from voicecore.media._call cimport NativeCall, fill_address, fill_config, make_event
 from voicecore.media._common cimport PyBuffer_Release, check, get_bytes
 from voicecore.media._silero cimport SileroModel
 from voicecore.media.c_base cimport VC_IGNORED, VC_OK
@@ -50,15 +50,23 @@ cdef class NativeVirtualEngine:
 
     def open(self, config):
         cdef vc_call_config native
+        cdef vc_srtp_config keys
+        cdef vc_address remote
         cdef NativeCall call = NativeCall()
         self.next_number += 1
-        fill_config(&native, config, self.next_number)
+        fill_config(&native, &keys, config, self.next_number)
         native.model = (
             self.model_8k.handle if config.rate_hz == 8000 else self.model_16k.handle
         )
         native.sink.post = post
         native.sink.context = <void *>self
-        check(vc_call_create(&call.handle, &native), "cannot open the call")
+        try:
+            check(vc_call_create(&call.handle, &native), "cannot open the call")
+        finally:
+            vc_srtp_wipe(&keys, sizeof(keys))
+        if config.remote is not None:
+            fill_address(&remote, config.remote)
+            check(vc_call_set_remote(call.handle, &remote), "cannot open the call")
         call.config = config
         call.number = self.next_number
         self.calls[call.number] = call
@@ -66,11 +74,15 @@ cdef class NativeVirtualEngine:
 
     def close(self, NativeCall call, int64_t now_ns):
         if call.handle == NULL:
-            return
+            return None
+        cdef uint8_t packet[VC_CALL_MAX_PACKET_BYTES]
+        cdef size_t n = VC_CALL_MAX_PACKET_BYTES
+        check(vc_call_report(call.handle, now_ns, 1, packet, &n), "cannot build the BYE")
         vc_call_post(call.handle, VC_EVENT_CLOSED, now_ns)
         vc_call_destroy(call.handle)
         call.handle = NULL
         del self.calls[call.number]
+        return packet[:n] if n > 0 else None
 
     cdef int judge(self, NativeCall call, int64_t now_ns) except -1:
         cdef vc_bank *bank = self.bank_8k if call.config.rate_hz == 8000 else self.bank_16k
@@ -78,15 +90,21 @@ cdef class NativeVirtualEngine:
         vc_bank_run(bank, now_ns)
         return 0
 
-    def receive(self, NativeCall call, packet, int64_t now_ns):
+    def receive(self, NativeCall call, packet, int64_t now_ns, source=None):
         """One datagram; returns whether it was used."""
+        cdef vc_address address
+        if source is not None:
+            fill_address(&address, source)
         cdef Py_buffer view
         cdef int status
         if call.handle == NULL:
             raise ClosedError("the call is closed")
         get_bytes(packet, &view)
         try:
-            status = vc_call_receive(call.handle, <const uint8_t *>view.buf, view.len, now_ns)
+            status = vc_call_receive_from(
+                call.handle, NULL if source is None else &address, <const uint8_t *>view.buf,
+                view.len, now_ns,
+            )
         finally:
             PyBuffer_Release(&view)
         self.judge(call, now_ns)
@@ -114,6 +132,10 @@ cdef class NativeVirtualEngine:
             check(vc_call_tick(call.handle, now_ns, packet, &n), "cannot build the packet")
             if n > 0:
                 vc_call_count(call.handle, VC_STAT_PACKETS_SENT, 1)
+                sent.append((call, packet[:n]))
+            n = VC_CALL_MAX_PACKET_BYTES
+            check(vc_call_report(call.handle, now_ns, 0, packet, &n), "cannot build the report")
+            if n > 0:
                 sent.append((call, packet[:n]))
         return sent
 

@@ -12,6 +12,29 @@ cdef extern from "net/vc_jitter.h" nogil:
         VC_CODEC_PCMA
         VC_CODEC_L16
 
+cdef extern from "net/vc_srtp.h" nogil:
+    ctypedef int vc_srtp_suite
+    ctypedef struct vc_srtp_library:
+        pass
+    ctypedef struct vc_srtp_config:
+        vc_srtp_suite suite
+        uint8_t send_key[30]
+        uint8_t receive_key[30]
+    vc_status vc_srtp_library_create(vc_srtp_library **out, const char *path,
+                                     const vc_allocator *allocator)
+    const char *vc_srtp_library_version(const vc_srtp_library *library)
+    void vc_srtp_wipe(void *memory, size_t n)
+
+cdef extern from "engine/vc_source_guard.h" nogil:
+    ctypedef struct vc_address:
+        uint8_t family
+        uint8_t bytes[16]
+        uint16_t port
+    ctypedef struct vc_source_guard_config:
+        int learn
+        int probation_packets
+        int silence_ms
+
 cdef extern from "engine/vc_event.h" nogil:
     ctypedef enum vc_event_kind:
         VC_EVENT_SPEECH_STARTED
@@ -25,6 +48,7 @@ cdef extern from "engine/vc_event.h" nogil:
         VC_EVENT_ROOM
         VC_EVENT_EVENTS_LOST
         VC_EVENT_CLOSED
+        VC_EVENT_BYE_RECEIVED
     ctypedef struct vc_event:
         uint32_t kind
         uint32_t call
@@ -80,6 +104,12 @@ cdef extern from "engine/vc_call.h" nogil:
         int rtp_timeout_ms
         int play_buffer_ms
         int receive_buffer_ms
+        vc_source_guard_config guard
+        int rtcp
+        uint32_t rtcp_seed
+        char rtcp_cname[32]
+        const vc_srtp_library *srtp_library
+        const vc_srtp_config *srtp
         const vc_silero_model *model
         vc_event_sink sink
         const vc_allocator *allocator
@@ -96,6 +126,11 @@ cdef extern from "engine/vc_call.h" nogil:
     int64_t vc_call_received_start_ns(const vc_call *call)
     int64_t vc_call_sent_start_ns(const vc_call *call)
     void vc_call_get_stats(const vc_call *call, uint64_t *stats)
+    vc_status vc_call_set_remote(vc_call *call, const vc_address *remote)
+    vc_status vc_call_receive_from(vc_call *call, const vc_address *source, const uint8_t *data,
+                                   size_t n, int64_t now_ns)
+    const vc_address *vc_call_remote(const vc_call *call)
+    vc_status vc_call_report(vc_call *call, int64_t now_ns, int last, uint8_t *packet, size_t *n)
     vc_status vc_call_receive(vc_call *call, const uint8_t *data, size_t n, int64_t now_ns)
     void vc_call_take_pushed(vc_call *call, int64_t now_ns)
     void vc_call_expire(vc_call *call, int64_t now_ns)

@@ -175,6 +175,17 @@ class Call:
         for digit in digits:
             self._native.send_dtmf(digit, duration_ms)
 
+    def set_remote(self, address: tuple[str, int]) -> None:
+        """Send to another address from the next tick on, as a new offer (SDP) says.
+
+        Packets are then taken from there only, or with ``lock_source="first"`` from where the next
+        valid one comes; the old address is a stranger's for 2 s at least.
+
+        Raises:
+            ConfigError: no numeric IP address, or no port.
+        """
+        self._native.set_remote(address)
+
     @property
     def queue_position(self) -> int:
         """Play sample index at which the next ``play`` starts."""
@@ -208,7 +219,11 @@ class Call:
     # -- the end --
 
     def stats(self) -> dict[str, float]:
-        """Counters as of the last tick: packets, losses, concealment, underruns, jitter."""
+        """Counters as of the last tick: packets, losses, concealment, underruns, jitter.
+
+        From RTCP: ``remote_loss`` (share, 0 to 1), ``remote_lost``, ``remote_jitter_ms`` as the
+        other side reports them, and ``round_trip_ms`` (0 until it is known).
+        """
         return self._native.stats()
 
     @property

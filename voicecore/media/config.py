@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 
 from voicecore.errors import ConfigError, RateError
+from voicecore.media.srtp import SrtpKeys
 
 __all__ = ["CallConfig", "within"]
 
@@ -40,6 +41,11 @@ class CallConfig:
         play_buffer_ms: room for queued agent audio, 100..60000.
         receive_buffer_ms: room for received audio not yet read, 100..60000; beyond it new audio is
             dropped for the reader (not for the VAD) and counted.
+        lock_source: whose packets are taken. "remote": only from ``remote``; "first": from where
+            the first valid packet comes (symmetric RTP, latching), to which is then sent; None
+            is "remote" if that is given and "first" if not.
+        rtcp: reports on the RTP port; set it where ``a=rtcp-mux`` was agreed (RFC 5761).
+        srtp: keys of an SRTP call; None is plain RTP.
         record_sent: keep what was sent for ``Call.read_sent`` (always on for pushed media).
     """
 
@@ -67,6 +73,9 @@ class CallConfig:
     play_buffer_ms: int = 5_000
     receive_buffer_ms: int = 4_000
     record_sent: bool = False
+    lock_source: str | None = None
+    rtcp: bool = False
+    srtp: SrtpKeys | None = None
 
     def __post_init__(self) -> None:
         """Check every range once, here, so that the native side gets sane numbers."""
@@ -116,10 +125,30 @@ class CallConfig:
                 f"{name} is {address!r}; it must be a numeric IP address and a port, such as "
                 '("127.0.0.1", 4000)'
             )
+        if self.lock_source not in (None, "remote", "first"):
+            raise ConfigError(
+                f"lock_source {self.lock_source!r} is unknown; use 'remote' or 'first'"
+            )
+        if self.lock_source == "remote" and self.remote is None:
+            raise ConfigError("lock_source 'remote' needs remote, the address to lock")
+        if self.srtp is not None and not isinstance(self.srtp, SrtpKeys):
+            raise ConfigError("srtp takes SrtpKeys, for example from SrtpKeys.from_sdp")
+        if self.media == "push" and (self.rtcp or self.srtp is not None):
+            raise ConfigError("rtcp and srtp are for media 'rtp'; pushed media has no packets")
+        if self.rtcp and 64 <= self.wire_payload_type <= 95:
+            raise ConfigError(
+                f"payload_type {self.wire_payload_type} cannot be told from RTCP on one port (RFC "
+                "5761); use 96 to 127, or rtcp=False"
+            )
         for name, bits in (("ssrc", 32), ("first_sequence", 16), ("first_timestamp", 32)):
             value = getattr(self, name)
             if value is not None:
                 within(name, value, 0, 2**bits - 1)
+
+    @property
+    def learns_source(self) -> bool:
+        """Whether the caller's address is taken from the first valid packet."""
+        return (self.lock_source or ("remote" if self.remote else "first")) == "first"
 
     @property
     def wire_payload_type(self) -> int:

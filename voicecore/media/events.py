@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "BargedIn",
+    "ByeReceived",
     "CallClosed",
     "CallEvent",
     "DtmfReceived",
@@ -130,6 +131,11 @@ class DtmfReceived(CallEvent):
 
     digit: str
     sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class ByeReceived(CallEvent):
+    """The other side has left the RTP session (RTCP BYE); the call itself is still open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,9 @@ class VirtualEngine:
         """Close a call at once; used by ``Call.close``."""
         if call.is_closed:
             raise ClosedError("the call is closed")
-        self._native.close(call._native, self.now_ns)
+        bye = self._native.close(call._native, self.now_ns)
+        if bye is not None:
+            self._send(call, bye)
         self._deliver()
         del self._calls[call.number]
 
@@ -83,9 +85,13 @@ class VirtualEngine:
         self._peers[a.number] = (b, a_to_b)
         self._peers[b.number] = (a, b_to_a)
 
-    def receive(self, call: Call, packet: bytes) -> bool:
-        """Hand a datagram to a call now; returns whether it was used."""
-        used = self._native.receive(call._native, packet, self.now_ns)
+    def receive(self, call: Call, packet: bytes, source: tuple[str, int] | None = None) -> bool:
+        """Hand a datagram to a call now; returns whether it was used.
+
+        ``source`` is the sender's address; None, as between connected calls, passes as the right
+        one.
+        """
+        used = self._native.receive(call._native, packet, self.now_ns, source)
         self._deliver()
         return used
 
@@ -97,6 +103,12 @@ class VirtualEngine:
             at_ns = self.now_ns + round(delay_ms * 1e6)
             self._order += 1
             heapq.heappush(self._in_flight, (at_ns, self._order, peer.number, packet))
+
+    def _send(self, call: Call, packet: bytes) -> None:
+        if call.number in self._peers:
+            self._route(call, packet)
+        else:
+            self.sent.append((self.now_ns, call, packet))
 
     def _land(self, until_ns: int) -> None:
         while self._in_flight and self._in_flight[0][0] <= until_ns:
@@ -120,11 +132,7 @@ class VirtualEngine:
         self.now_ns = due_ns
         self._next_tick_ns += TICK_NS
         for native, packet in self._native.tick(due_ns):
-            call = self._calls[native.number]
-            if call.number in self._peers:
-                self._route(call, packet)
-            else:
-                self.sent.append((due_ns, call, packet))
+            self._send(self._calls[native.number], packet)
         self._deliver()
         self._land(due_ns)
 

@@ -1,0 +1,113 @@
+/* vc_call: the packet of a tick; see vc_call.h. */
+#include "engine/vc_call_state.h"
+
+#include "codec/vc_l16.h"
+
+static void publish_stats(vc_call *call)
+{
+    if (call->rtcp_begun) {
+        vc_rtcp_session_stats rtcp;
+        vc_rtcp_session_get_stats(&call->rtcp, &rtcp);
+        vc_call_set_stat(call, VC_STAT_REMOTE_LOST,
+                         rtcp.remote_lost > 0 ? (uint64_t)rtcp.remote_lost : 0);
+        vc_call_set_stat(call, VC_STAT_REMOTE_LOSS_PPM, (uint64_t)(rtcp.remote_loss * 1e6));
+        vc_call_set_stat(call, VC_STAT_REMOTE_JITTER_US, (uint64_t)(rtcp.remote_jitter_ms * 1e3));
+        vc_call_set_stat(call, VC_STAT_ROUND_TRIP_US, (uint64_t)(rtcp.round_trip_ms * 1e3));
+    }
+    vc_call_set_stat(call, VC_STAT_UNDERRUNS, vc_playout_underruns(call->playout));
+    if (!call->jitter) return;
+    vc_jitter_stats stats;
+    vc_jitter_get_stats(call->jitter, &stats);
+    vc_call_set_stat(call, VC_STAT_LOST, stats.lost);
+    vc_call_set_stat(call, VC_STAT_LATE, stats.late);
+    vc_call_set_stat(call, VC_STAT_DUPLICATE, stats.duplicate);
+    vc_call_set_stat(call, VC_STAT_REORDERED, stats.reordered);
+    vc_call_set_stat(call, VC_STAT_RESETS, stats.resets);
+    vc_call_set_stat(call, VC_STAT_CONCEALED_SAMPLES, stats.concealed_samples);
+    vc_call_set_stat(call, VC_STAT_JITTER_US, (uint64_t)(stats.jitter_ms * 1000.0));
+}
+
+static void check_timeout(vc_call *call, int64_t now_ns)
+{
+    if (call->started_ns == 0) call->started_ns = now_ns;
+    if (call->config.rtp_timeout_ms == 0 || call->timed_out) return;
+    int64_t since = call->last_packet_ns ? call->last_packet_ns : call->started_ns;
+    if (now_ns - since < call->config.rtp_timeout_ms * VC_NS_PER_MS) return;
+    call->timed_out = 1;
+    vc_call_post(call, VC_EVENT_RTP_TIMED_OUT, now_ns);
+}
+
+static size_t encode(const vc_call *call, const int16_t *samples, size_t n, uint8_t *payload)
+{
+    switch (call->config.codec) {
+    case VC_CODEC_PCMU: call->g711->ulaw_encode(samples, payload, n); return n;
+    case VC_CODEC_PCMA: call->g711->alaw_encode(samples, payload, n); return n;
+    default: vc_l16_encode(samples, payload, n); return 2 * n; /* create allows no other */
+    }
+}
+
+/* The next telephone-event payload, if a digit is being sent. */
+static int next_dtmf(vc_call *call, size_t frame, uint8_t *payload, int *marker)
+{
+    digit entry;
+    size_t one = 1;
+    if (!call->dtmf_out.active && vc_ring_pull(call->digits, &entry, &one) == VC_OK &&
+        vc_dtmf_sender_start(&call->dtmf_out, entry.character, call->timestamp,
+                             (uint32_t)entry.samples) != VC_OK)
+        return 0;
+    if (!call->dtmf_out.active) return 0;
+    return vc_dtmf_sender_next(&call->dtmf_out, (uint32_t)frame, payload, marker) == VC_OK;
+}
+
+vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, size_t *n)
+{
+    int16_t samples[MAX_FRAME];
+    uint8_t payload[MAX_FRAME * sizeof(int16_t)];
+    size_t frame = (size_t)call->config.rate_hz / 50, room = *n;
+    *n = 0;
+    if (room < VC_CALL_MAX_PACKET_BYTES) return VC_E_LENGTH;
+
+    vc_call_take_remotes(call, now_ns);
+    (void)vc_playout_render(call->playout, now_ns, samples);
+    /* The tick that was least late says best when sample 0 was due. */
+    int64_t start_ns = now_ns - vc_call_samples_to_ns(call, call->sent_end);
+    if (call->sent_end == 0 || start_ns < vc_call_sent_start_ns(call))
+        atomic_store_explicit(&call->sent_start_ns, start_ns, memory_order_relaxed);
+    if (call->sent)
+        vc_call_queue_blocks(call, call->sent, call->sent_end, samples, frame,
+                             VC_STAT_SENT_DROPPED_SAMPLES);
+    call->sent_end += (int64_t)frame;
+    check_timeout(call, now_ns);
+    publish_stats(call);
+    if (call->config.pushed) return VC_OK;
+
+    int marker = !call->sent_any;
+    vc_rtp_packet header = {
+        .payload_type = (uint8_t)call->config.payload_type,
+        .sequence = call->sequence,
+        .timestamp = call->timestamp,
+        .ssrc = call->config.ssrc,
+        .payload = payload,
+    };
+    if (next_dtmf(call, frame, payload, &marker)) {
+        header.payload_type = (uint8_t)call->config.dtmf_payload_type;
+        header.timestamp = call->dtmf_out.timestamp;
+        header.payload_bytes = VC_DTMF_PAYLOAD_BYTES;
+    } else {
+        header.payload_bytes = encode(call, samples, frame, payload);
+    }
+    header.marker = (uint8_t)(marker != 0);
+    call->sequence++;
+    call->timestamp += (uint32_t)frame;
+    call->sent_any = 1;
+    *n = room;
+    vc_status status = vc_rtp_build(&header, packet, n);
+    vc_rtcp_session *rtcp = vc_call_rtcp(call, now_ns);
+    if (rtcp) vc_rtcp_session_sent(rtcp, header.timestamp, header.payload_bytes, now_ns);
+    if (status == VC_OK && call->srtp) status = vc_srtp_protect(call->srtp, packet, n, room);
+    if (status == VC_OK) return VC_OK;
+    /* Never in the clear. */
+    *n = 0;
+    vc_call_count(call, VC_STAT_SEND_ERRORS, 1);
+    return VC_OK;
+}
