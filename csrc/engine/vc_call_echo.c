@@ -7,9 +7,9 @@
  * Moving the offset makes the reference that vc_aec keeps wrong for as long as the echo's delay;
  * in a pause of the agent there is nothing in it, so what can wait, waits for one.
  *
- * Cold. Before the first echo of a call is found and learnt nobody can tell it from a caller. For
- * that while, at most COLD_MS of the agent's first words where there is no echo, all is taken for
- * one. */
+ * Cold. Before the first echo of a call is found and learnt nobody can tell it from a caller. So
+ * what is heard while the agent sounds is taken for an echo: for COLD_MS, in which one would be
+ * found, and if it is, for SETTLE_MS of the agent's voice more. */
 #include "engine/vc_call_echo.h"
 
 #include <string.h>
@@ -19,7 +19,9 @@
 enum { MAX_BLOCK = 160, LIKELIHOODS = 128, RING_MS = 1024 };
 enum { MARGIN_MS = 20, SLACK_MS = 20, STEP_MS = 10, TOLD_MS = 80 };
 enum { PERIOD_MS = 2000, PAUSE_MS = 500, RUN_MS = 1000 };
-enum { COLD_MS = 1500, SETTLE_MS = 1500 };
+enum { COLD_MS = 600, SETTLE_MS = 2000 };
+
+static const float HEARD = 1e-5f; /* power of a block that is not silence: -50 dBFS */
 
 struct vc_call_echo {
     vc_call_echo_config config;
@@ -33,7 +35,8 @@ struct vc_call_echo {
     int64_t offset;
     int64_t least_spare, period_begun; /* since then; what was sent beyond what was needed */
     int64_t quiet;                     /* samples of silence in a row that vc_aec was given */
-    int64_t active, active_found; /* samples with something sent; those since an echo was found */
+    int64_t active, active_found; /* samples with something sent: ever, and since an echo was found */
+    int64_t heard; /* samples with something sent and something received, before that */
     size_t fill;
     int16_t remainder[MAX_BLOCK];
     float likelihood[LIKELIHOODS];
@@ -89,7 +92,7 @@ void vc_call_echo_reset(vc_call_echo *echo)
     echo->period_begun = echo->least_spare = echo->quiet = 0;
     echo->blocks = echo->run_blocks = echo->moves = 0;
     echo->anchored = 0;
-    echo->active = echo->active_found = 0;
+    echo->active = echo->active_found = echo->heard = 0;
     echo->fill = 0;
 }
 
@@ -166,10 +169,20 @@ static void settle(vc_call_echo *echo)
     begin_period(echo);
 }
 
+static int is_heard(const vc_call_echo *echo)
+{
+    float power = 0.0f;
+    for (size_t i = 0; i < echo->block; i++) {
+        float x = (float)echo->remainder[i] / 32768.0f;
+        power += x * x;
+    }
+    return power > HEARD * (float)echo->block;
+}
+
 static int is_cold(const vc_call_echo *echo)
 {
     if (echo->active_found > 0) return echo->active_found < of_ms(echo, SETTLE_MS);
-    return echo->active < of_ms(echo, COLD_MS);
+    return echo->heard < of_ms(echo, COLD_MS);
 }
 
 /* The block in the remainder; `position` is that of the block before it, which comes out. */
@@ -187,6 +200,8 @@ static void run_block(vc_call_echo *echo, int64_t position, int16_t *out)
     (void)vc_aec_process_s16(echo->aec, echo->remainder, sounds ? far : NULL, out, echo->block);
     if (sounds && vc_aec_delay_samples(echo->aec) >= 0.0)
         echo->active_found += (int64_t)echo->block;
+    else if (run && echo->active_found == 0 && is_heard(echo))
+        echo->heard += (int64_t)echo->block;
     if (position >= 0)
         echo->likelihood[(size_t)(position / (int64_t)echo->block) % LIKELIHOODS] =
             run && is_cold(echo) ? 1.0f : vc_aec_echo_likelihood(echo->aec);
