@@ -9,7 +9,8 @@
  *
  * Cold. Before the first echo of a call is found and learnt nobody can tell it from a caller. So
  * what is heard while the agent sounds is taken for an echo: for COLD_MS, in which one would be
- * found, and if it is, for SETTLE_MS of the agent's voice more. */
+ * found, and if it is, until it has been 10 dB softer for LEARNT_MS, or for LEARN_MS of the agent's
+ * voice. */
 #include "engine/vc_call_echo.h"
 
 #include <string.h>
@@ -19,9 +20,11 @@
 enum { MAX_BLOCK = 160, LIKELIHOODS = 128, RING_MS = 1024 };
 enum { MARGIN_MS = 20, SLACK_MS = 20, STEP_MS = 10, TOLD_MS = 80 };
 enum { PERIOD_MS = 2000, PAUSE_MS = 500, RUN_MS = 1000 };
-enum { COLD_MS = 600, SETTLE_MS = 2000 };
+enum { COLD_MS = 600, LEARN_MS = 4000, LEARNT_MS = 300 };
 
-static const float HEARD = 1e-5f; /* power of a block that is not silence: -50 dBFS */
+static const float POWER_KEEP = 0.9f; /* a block: 0.1 s */
+static const float LEARNT = 0.1f;     /* output over input power: 10 dB */
+static const float HEARD = 1e-5f;     /* power of a block that is not silence: -50 dBFS */
 
 struct vc_call_echo {
     vc_call_echo_config config;
@@ -36,6 +39,9 @@ struct vc_call_echo {
     int64_t least_spare, period_begun; /* since then; what was sent beyond what was needed */
     int64_t quiet;                     /* samples of silence in a row that vc_aec was given */
     int64_t active, active_found; /* samples with something sent: ever, and since an echo was found */
+    float near_power, in_power, out_power; /* of the last block; averages of before and behind */
+    int warm;      /* once and for all */
+    int64_t soft;  /* samples in which little of an echo was left, until there were enough */
     int64_t heard; /* samples with something sent and something received, before that */
     size_t fill;
     int16_t remainder[MAX_BLOCK];
@@ -91,8 +97,9 @@ void vc_call_echo_reset(vc_call_echo *echo)
     echo->sent_end = echo->near_end = echo->offset = 0;
     echo->period_begun = echo->least_spare = echo->quiet = 0;
     echo->blocks = echo->run_blocks = echo->moves = 0;
-    echo->anchored = 0;
-    echo->active = echo->active_found = echo->heard = 0;
+    echo->anchored = echo->warm = 0;
+    echo->active = echo->active_found = echo->heard = echo->soft = 0;
+    echo->near_power = echo->in_power = echo->out_power = 0.0f;
     echo->fill = 0;
 }
 
@@ -169,19 +176,40 @@ static void settle(vc_call_echo *echo)
     begin_period(echo);
 }
 
-static int is_heard(const vc_call_echo *echo)
+static float power_of(const int16_t *samples, size_t n)
 {
-    float power = 0.0f;
-    for (size_t i = 0; i < echo->block; i++) {
-        float x = (float)echo->remainder[i] / 32768.0f;
-        power += x * x;
+    float sum = 0.0f;
+    for (size_t i = 0; i < n; i++) {
+        float x = (float)samples[i] / 32768.0f;
+        sum += x * x;
     }
-    return power > HEARD * (float)echo->block;
+    return sum / (float)n;
+}
+
+/* Counts towards the end of is_cold. sounds: something was sent; run: so it was of late. */
+static void learn(vc_call_echo *echo, int sounds, int run, const int16_t *out)
+{
+    const int64_t block = (int64_t)echo->block;
+    float before = echo->near_power; /* the output is a block late */
+    echo->near_power = power_of(echo->remainder, echo->block);
+    if (!run) return;
+    echo->in_power = POWER_KEEP * echo->in_power + (1.0f - POWER_KEEP) * before;
+    echo->out_power =
+        POWER_KEEP * echo->out_power + (1.0f - POWER_KEEP) * power_of(out, echo->block);
+    if (echo->active_found > 0 || vc_aec_delay_samples(echo->aec) >= 0.0) {
+        echo->active_found += sounds ? block : 0;
+        if (echo->in_power < HEARD) return;
+        echo->soft = echo->out_power < LEARNT * echo->in_power ? echo->soft + block : 0;
+    } else if (echo->near_power > HEARD) {
+        echo->heard += block;
+    }
 }
 
 static int is_cold(const vc_call_echo *echo)
 {
-    if (echo->active_found > 0) return echo->active_found < of_ms(echo, SETTLE_MS);
+    if (echo->warm) return 0;
+    if (echo->active_found > 0)
+        return echo->soft < of_ms(echo, LEARNT_MS) && echo->active_found < of_ms(echo, LEARN_MS);
     return echo->heard < of_ms(echo, COLD_MS);
 }
 
@@ -198,13 +226,12 @@ static void run_block(vc_call_echo *echo, int64_t position, int16_t *out)
     if (sounds) echo->active += (int64_t)echo->block;
     /* n is one block, so it cannot fail. */
     (void)vc_aec_process_s16(echo->aec, echo->remainder, sounds ? far : NULL, out, echo->block);
-    if (sounds && vc_aec_delay_samples(echo->aec) >= 0.0)
-        echo->active_found += (int64_t)echo->block;
-    else if (run && echo->active_found == 0 && is_heard(echo))
-        echo->heard += (int64_t)echo->block;
+    if (!echo->warm) learn(echo, sounds, run, out);
+    int cold = is_cold(echo);
+    if (!cold) echo->warm = 1;
     if (position >= 0)
         echo->likelihood[(size_t)(position / (int64_t)echo->block) % LIKELIHOODS] =
-            run && is_cold(echo) ? 1.0f : vc_aec_echo_likelihood(echo->aec);
+            run && cold ? 1.0f : vc_aec_echo_likelihood(echo->aec);
 }
 
 size_t vc_call_echo_process(vc_call_echo *echo, const int16_t *near, size_t n, int decoded,
