@@ -1,14 +1,14 @@
 """Full calls whose agent hears its own voice through a room: false barge-ins and reaction times.
 
-    python -m bench.echo_calls                    20 calls of 10 minutes; some ten minutes' work
+    python -m bench.echo_calls                    20 calls of 10 minutes; some five minutes' work
     python -m bench.echo_calls --minutes 1        shorter
     python -m bench.echo_calls --echo off         the same without a canceller
 
-First the agent speaks alone, all the time, and every barge-in is false. Then callers speak over him
-at SER 0 (as loud as the echo, by active level), one after the other, and the time from the onset to
-the last agent sample sent is taken; beside it the same callers with no echo and no canceller, which
-is what the VAD and the gate need by themselves. Rooms, delays of 60 to 400 ms, echo losses of 6 to
-20 dB and voices are drawn from the seed. Exits with 1 if a bar is missed.
+Callers speak over the agent at SER 0 (as loud as the echo, by active level), one after the other,
+and the time from the onset to the last agent sample sent is taken; beside it the same callers with
+no echo and no canceller, which is what the VAD and the gate need by themselves. Then the agent
+speaks alone, all the time, and every barge-in is false. Rooms, delays of 60 to 400 ms, echo losses
+of 6 to 20 dB and voices are drawn from the seed. Exits with 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import argparse
 import ctypes
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voicecore.media.config import CallConfig
 from voicecore.testing.echo_calls import EchoCall, EchoCallReport, run_echo_calls
@@ -34,6 +36,7 @@ from voicecore.testing.virtual import VirtualEngine
 
 RATE_HZ = 8000
 BAR_MS = 250.0
+Signal = NDArray[np.float64]
 
 
 def make_scene(seed: int, callers: int) -> EchoCall:
@@ -58,7 +61,7 @@ def make_scene(seed: int, callers: int) -> EchoCall:
     )
 
 
-def first_words(signal: np.ndarray, level_dbfs: float) -> np.ndarray:
+def first_words(signal: Signal, level_dbfs: float) -> Signal:
     """2 s from where speech begins after a pause, at this level."""
     frame = RATE_HZ // 100
     power = np.square(signal[: len(signal) // frame * frame]).reshape(-1, frame).mean(axis=1)
@@ -71,31 +74,39 @@ def first_words(signal: np.ndarray, level_dbfs: float) -> np.ndarray:
 
 
 class _Mallinfo(ctypes.Structure):
-    _fields_ = [
+    _fields_ = tuple(
         (name, ctypes.c_size_t)
         for name in (
-            "arena", "ordblks", "smblks", "hblks", "hblkhd",
-            "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
         )
-    ]  # fmt: skip
+    )
+
+
+def held_bytes() -> int:
+    """Of the C heap."""
+    libc: Any = ctypes.CDLL(None)
+    libc.mallinfo2.restype = _Mallinfo
+    found = libc.mallinfo2()
+    return int(found.uordblks + found.hblkhd)
 
 
 def bytes_a_call(echo: str) -> int:
-    """Of the C heap, mean over 200 open calls."""
-    libc = ctypes.CDLL(None)
-    libc.mallinfo2.restype = _Mallinfo
-    held = lambda: (lambda i: i.uordblks + i.hblkhd)(libc.mallinfo2())  # noqa: E731
+    """Mean over 200 open calls."""
     engine = VirtualEngine()
-    before = held()
+    before = held_bytes()
     for _ in range(200):
         engine.open(CallConfig(echo=echo))
-    return int((held() - before) / 200)
+    return (held_bytes() - before) // 200
 
 
 def show(name: str, reports: list[EchoCallReport]) -> tuple[int, float]:
     false = sum(len(r.false_barge_ins) for r in reports)
     starts = sum(r.false_starts for r in reports)
     erle = [r.stats["echo_erle_db"] for r in reports]
+    for number, report in enumerate(reports):
+        if report.false_barge_ins:
+            print(f"  call {number}, s: {' '.join(f'{t:.1f}' for t in report.false_barge_ins)}")
     times = np.array([t for r in reports for t in r.reactions_ms])
     print(f"{name}: {false} false barge-ins, {starts} false speech starts", end="")
     print(f"; ERLE at the end {np.median(erle):.1f} dB ({min(erle):.1f})")
@@ -121,12 +132,10 @@ def main() -> int:
     parser.add_argument("--echo", choices=("on", "off"), default="on")
     parser.add_argument("--max-likelihood", type=float, default=CallConfig().echo_max_likelihood)
     args = parser.parse_args()
-    config = CallConfig(
-        play_hz=RATE_HZ, echo=args.echo, echo_max_likelihood=args.max_likelihood
-    )
+    config = CallConfig(play_hz=RATE_HZ, echo=args.echo, echo_max_likelihood=args.max_likelihood)
     print(f"bytes a call: {bytes_a_call('off')} without, {bytes_a_call('on')} with the canceller")
     scenes = [make_scene(args.first_seed + i, args.callers) for i in range(args.calls)]
-    # 5 s to begin with, as a caller waits for the first words; 4 s pause and 2 s each.
+    # Each caller speaks for 2 s, 3 to 5 s after the one before.
     seconds = 3.0 + 7.0 * args.callers
     silent = [replace(s, response=s.response[:0]) for s in scenes]
     show("no echo, no canceller", run_echo_calls(silent, seconds, replace(config, echo="off")))

@@ -18,7 +18,7 @@ vc_call_config vc_call_config_default(void)
         .min_speech_ms = 64,
         .min_silence_ms = 192,
         .barge_in_min_speech_ms = 96,
-        .echo_tail_ms = 128,
+        .echo_tail_ms = 256,
         .echo_max_likelihood = 0.5f,
         .fade_ms = 5,
         .loss_wait_ms = 60,

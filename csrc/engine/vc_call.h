@@ -40,7 +40,7 @@ typedef struct vc_call_config {
     int min_speech_ms, min_silence_ms;
     int barge_in_min_speech_ms; /* 0: no native barge-in */
     int echo;                   /* 1: the echo canceller runs; received audio comes 10 ms later */
-    int echo_tail_ms;           /* length of the echo path, 64..256, default 128 */
+    int echo_tail_ms;           /* length of the echo path, 64..256, default 256 */
     float echo_max_likelihood;  /* a VAD window that is more likely echo is no speech; 0..1 */
     int fade_ms;
     int loss_wait_ms, max_jitter_ms;

@@ -20,7 +20,7 @@
 enum { MAX_BLOCK = 160, LIKELIHOODS = 128, RING_MS = 1024 };
 enum { MARGIN_MS = 20, SLACK_MS = 20, STEP_MS = 10, TOLD_MS = 80 };
 enum { PERIOD_MS = 2000, PAUSE_MS = 500, RUN_MS = 1000 };
-enum { COLD_MS = 600, LEARN_MS = 4000, LEARNT_MS = 300 };
+enum { COLD_MS = 600, LEARN_MS = 4000, LEARNT_MS = 600 };
 
 static const float POWER_KEEP = 0.9f; /* a block: 0.1 s */
 static const float LEARNT = 0.1f;     /* output over input power: 10 dB */
@@ -38,13 +38,15 @@ struct vc_call_echo {
     int64_t offset;
     int64_t least_spare, period_begun; /* since then; what was sent beyond what was needed */
     int64_t quiet;                     /* samples of silence in a row that vc_aec was given */
-    int64_t active, active_found; /* samples with something sent: ever, and since an echo was found */
+    int64_t active, active_found; /* samples with something sent: in all, since an echo was found */
     float near_power, in_power, out_power; /* of the last block; averages of before and behind */
-    int warm;      /* once and for all */
+    int warm;                              /* once and for all */
     int64_t soft;  /* samples in which little of an echo was left, until there were enough */
     int64_t heard; /* samples with something sent and something received, before that */
     size_t fill;
     int16_t remainder[MAX_BLOCK];
+    int begun;                 /* vc_aec runs: something was sent */
+    int16_t before[MAX_BLOCK]; /* the block before, until then */
     float likelihood[LIKELIHOODS];
     uint64_t blocks, run_blocks, moves;
 };
@@ -97,7 +99,8 @@ void vc_call_echo_reset(vc_call_echo *echo)
     echo->sent_end = echo->near_end = echo->offset = 0;
     echo->period_begun = echo->least_spare = echo->quiet = 0;
     echo->blocks = echo->run_blocks = echo->moves = 0;
-    echo->anchored = echo->warm = 0;
+    memset(echo->before, 0, sizeof echo->before);
+    echo->anchored = echo->warm = echo->begun = 0;
     echo->active = echo->active_found = echo->heard = echo->soft = 0;
     echo->near_power = echo->in_power = echo->out_power = 0.0f;
     echo->fill = 0;
@@ -213,6 +216,22 @@ static int is_cold(const vc_call_echo *echo)
     return echo->heard < of_ms(echo, COLD_MS);
 }
 
+/* vc_aec; before anything was sent there is no echo, and the block before comes out as it was. */
+static void cancel(vc_call_echo *echo, const int16_t *far, int16_t *out)
+{
+    const size_t bytes = echo->block * sizeof(int16_t);
+    int16_t dropped[MAX_BLOCK];
+    if (!far && !echo->begun) {
+        memcpy(out, echo->before, bytes);
+        memcpy(echo->before, echo->remainder, bytes);
+        return;
+    }
+    /* One block at a time, so it cannot fail. */
+    if (!echo->begun) (void)vc_aec_process_s16(echo->aec, echo->before, NULL, dropped, echo->block);
+    echo->begun = 1;
+    (void)vc_aec_process_s16(echo->aec, echo->remainder, far, out, echo->block);
+}
+
 /* The block in the remainder; `position` is that of the block before it, which comes out. */
 static void run_block(vc_call_echo *echo, int64_t position, int16_t *out)
 {
@@ -224,8 +243,7 @@ static void run_block(vc_call_echo *echo, int64_t position, int16_t *out)
     int run = echo->quiet < of_ms(echo, RUN_MS) && (sounds || echo->active > 0);
     echo->run_blocks += run != 0;
     if (sounds) echo->active += (int64_t)echo->block;
-    /* n is one block, so it cannot fail. */
-    (void)vc_aec_process_s16(echo->aec, echo->remainder, sounds ? far : NULL, out, echo->block);
+    cancel(echo, sounds ? far : NULL, out);
     if (!echo->warm) learn(echo, sounds, run, out);
     int cold = is_cold(echo);
     if (!cold) echo->warm = 1;

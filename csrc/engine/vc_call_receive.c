@@ -78,9 +78,9 @@ void vc_call_judge(vc_call *call, float probability, int64_t now_ns)
 {
     vc_speech *speech = &call->speech;
     /* What was sent can still be heard after the playout ended, so it is not asked. */
-    if (call->echo && vc_call_echo_likelihood(call->echo, call->window_start,
-                                              call->window_samples) >
-                          call->config.echo_max_likelihood)
+    if (call->echo &&
+        vc_call_echo_likelihood(call->echo, call->window_start, call->window_samples) >
+            call->config.echo_max_likelihood)
         probability = 0.0f;
     int sounding = vc_playout_is_sounding(call->playout);
     int happened = vc_speech_step(speech, probability, call->window_start, sounding);

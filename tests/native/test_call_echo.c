@@ -258,10 +258,8 @@ VC_TEST(bad_settings_and_memory)
     vc_call_echo_destroy(NULL);
 }
 
-VC_MAIN(VC_RUN(positions_and_samples_are_those_received)
-        VC_RUN(an_echo_goes_whatever_the_bursts)
-        VC_RUN(a_late_first_packet_moves_the_offset_and_the_delay_stays)
-        VC_RUN(a_timeline_that_breaks_is_paired_anew)
-        VC_RUN(likelihood_is_high_for_an_echo_and_none_without)
-        VC_RUN(reset_is_a_new_one)
-        VC_RUN(bad_settings_and_memory))
+VC_MAIN(VC_RUN(positions_and_samples_are_those_received) VC_RUN(an_echo_goes_whatever_the_bursts)
+            VC_RUN(a_late_first_packet_moves_the_offset_and_the_delay_stays)
+                VC_RUN(a_timeline_that_breaks_is_paired_anew)
+                    VC_RUN(likelihood_is_high_for_an_echo_and_none_without)
+                        VC_RUN(reset_is_a_new_one) VC_RUN(bad_settings_and_memory))

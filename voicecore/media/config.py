@@ -36,7 +36,8 @@ class CallConfig:
         barge_in_min_speech_ms: speech needed while the agent speaks, 32..2000.
         echo: the echo canceller, so that the agent does not hear itself: "on", "off", or "auto",
             which is on for media "rtp" and off for "push". It makes received audio 10 ms later.
-        echo_tail_ms: length of the echo path behind its delay, 64..256. The delay may be up to 1 s.
+        echo_tail_ms: length of the echo path behind its delay, 64..256; what a room sends later
+            stays. The delay may be up to 1 s.
         echo_max_likelihood: 0..1; a VAD window whose mean likelihood of being echo is above this
             is no speech. 1 lets all pass.
         fade_ms: fade at pause, resume and flush, 0..20.
@@ -72,7 +73,7 @@ class CallConfig:
     barge_in: bool = True
     barge_in_min_speech_ms: int = 96
     echo: str = "auto"
-    echo_tail_ms: int = 128
+    echo_tail_ms: int = 256
     echo_max_likelihood: float = 0.5
     fade_ms: int = 5
     loss_wait_ms: int = 60

@@ -31,6 +31,7 @@ __all__ = ["EchoCall", "EchoCallReport", "run_echo_calls"]
 Signal = NDArray[np.float64]
 
 _RATE_HZ, _FRAME = 8000, 160
+_AFTER = 2400  # the VAD hears the caller's end a little later, and so does the gate
 _NS = 1_000_000_000
 
 
@@ -174,7 +175,10 @@ class _Line:
         """Takes the events, and lets the caller begin and end."""
         events, caller = list(self.call._events), self.caller
         self.call._events.clear()
-        speaks = caller is not None and self.received > self.begins + _onset(caller)
+        # From his first sample on, before the onset too: a breath can be what is heard.
+        speaks = (
+            caller is not None and self.begins < self.received <= self.begins + len(caller) + _AFTER
+        )
         for event in events:
             if isinstance(event, SpeechStarted) and not speaks:
                 self.report.false_starts += 1
@@ -184,7 +188,7 @@ class _Line:
                     self.call.resume()
                 elif not self.answered:
                     self.answered = self.paused = True
-        if caller is None or self.received < self.begins + len(caller):
+        if caller is None or self.received < self.begins + len(caller) + _AFTER:
             return
         if not self.answered:
             self.report.reactions_ms.append(float("inf"))
@@ -201,7 +205,6 @@ class _Line:
         first = self.begins + _onset(self.caller)
         onset_ns = self.call.received_start_ns + first * _NS // _RATE_HZ
         self.report.reactions_ms.append((self._last_audible_ns() - onset_ns) / 1e6)
-        self.call.resume() if self.received >= self.begins + len(self.caller) else None
 
 
 def run_echo_calls(
