@@ -18,6 +18,8 @@ vc_call_config vc_call_config_default(void)
         .min_speech_ms = 64,
         .min_silence_ms = 192,
         .barge_in_min_speech_ms = 96,
+        .echo_tail_ms = 256,
+        .echo_max_likelihood = 0.5f,
         .fade_ms = 5,
         .loss_wait_ms = 60,
         .max_jitter_ms = 400,
@@ -84,6 +86,11 @@ static vc_status create_parts(vc_call *call, const vc_call_config *given)
     if (status == VC_OK && config->pushed)
         status = vc_ring_create(&call->pushed, sizeof(int16_t), second, config->allocator);
     if (status == VC_OK && !config->pushed) status = vc_jitter_create(&call->jitter, &jitter);
+    if (status == VC_OK && config->echo) {
+        vc_call_echo_config echo = {config->rate_hz, config->echo_tail_ms, config->max_jitter_ms,
+                                    config->allocator};
+        status = vc_call_echo_create(&call->echo, &echo);
+    }
     return status;
 }
 
@@ -103,6 +110,8 @@ vc_status vc_call_create(vc_call **out, const vc_call_config *config)
     if (config->receive_buffer_ms < 100 || config->receive_buffer_ms > 60000) return VC_E_RANGE;
     if (config->min_speech_ms < 0 || config->min_silence_ms < 0 || config->rtp_timeout_ms < 0 ||
         config->barge_in_min_speech_ms < 0)
+        return VC_E_RANGE;
+    if (!(config->echo_max_likelihood >= 0.0f && config->echo_max_likelihood <= 1.0f))
         return VC_E_RANGE;
     vc_call *call = vc_allocate(config->allocator, sizeof(vc_call));
     if (!call) return VC_E_MEMORY;
@@ -124,6 +133,7 @@ vc_status vc_call_create(vc_call **out, const vc_call_config *config)
 void vc_call_destroy(vc_call *call)
 {
     if (!call) return;
+    vc_call_echo_destroy(call->echo);
     vc_jitter_destroy(call->jitter);
     vc_srtp_destroy(call->srtp);
     vc_ring_destroy(call->remotes);

@@ -39,6 +39,9 @@ typedef struct vc_call_config {
     float speech_threshold, silence_threshold;
     int min_speech_ms, min_silence_ms;
     int barge_in_min_speech_ms; /* 0: no native barge-in */
+    int echo;                   /* 1: the echo canceller runs; received audio comes 10 ms later */
+    int echo_tail_ms;           /* length of the echo path, 64..256, default 256 */
+    float echo_max_likelihood;  /* a VAD window that is more likely echo is no speech; 0..1 */
     int fade_ms;
     int loss_wait_ms, max_jitter_ms;
     int rtp_timeout_ms; /* 0: never */
@@ -85,6 +88,12 @@ typedef enum vc_call_stat {
     VC_STAT_REMOTE_LOSS_PPM,
     VC_STAT_REMOTE_JITTER_US,
     VC_STAT_ROUND_TRIP_US, /* 0: not known yet */
+    VC_STAT_ECHO_ERLE_MDB,
+    VC_STAT_ECHO_DELAY_US,  /* from a sample on the wire to its echo; 0: none was found yet */
+    VC_STAT_ECHO_DRIFT_PPB, /* signed */
+    VC_STAT_ECHO_BLOCKS,    /* of 10 ms */
+    VC_STAT_ECHO_RUN_BLOCKS,
+    VC_STAT_ECHO_BYTES, /* that the canceller holds */
     VC_STAT_COUNT
 } vc_call_stat;
 

@@ -92,6 +92,11 @@ int vc_call_window(vc_call *call, vc_silero **vad, const float **window)
 void vc_call_judge(vc_call *call, float probability, int64_t now_ns)
 {
     vc_speech *speech = &call->speech;
+    /* What was sent can still be heard after the playout ended, so it is not asked. */
+    if (call->echo &&
+        vc_call_echo_likelihood(call->echo, call->window_start, call->window_samples) >
+            call->config.echo_max_likelihood)
+        probability = 0.0f;
     int sounding = vc_playout_is_sounding(call->playout);
     int happened = vc_speech_step(speech, probability, call->window_start, sounding);
     call->window_start += (int64_t)call->window_samples;
@@ -111,20 +116,10 @@ void vc_call_judge(vc_call *call, float probability, int64_t now_ns)
                           arrival_of(call, speech->stopped_sample), 0);
 }
 
-/* Appends samples to the receive timeline. */
-static void accept(vc_call *call, const int16_t *samples, size_t n, int64_t arrival_ns,
-                   int64_t now_ns)
+/* Gives samples of the receive timeline to the reader and the VAD. */
+static void deliver(vc_call *call, int64_t first, const int16_t *samples, size_t n, int64_t now_ns)
 {
-    if (n == 0) return;
-    if (call->receive_end == 0) {
-        call->first_arrival_ns = arrival_ns;
-        atomic_store_explicit(&call->received_start_ns, arrival_ns, memory_order_relaxed);
-    }
-    call->arrivals[call->arrival_count++ % ARRIVALS] = (arrival){call->receive_end, arrival_ns};
-    vc_call_queue_blocks(call, call->received, call->receive_end, samples, n,
-                         VC_STAT_UNREAD_DROPPED_SAMPLES);
-    call->receive_end += (int64_t)n;
-    vc_call_set_stat(call, VC_STAT_RECEIVED_SAMPLES, (uint64_t)call->receive_end);
+    vc_call_queue_blocks(call, call->received, first, samples, n, VC_STAT_UNREAD_DROPPED_SAMPLES);
     while (n > 0) {
         size_t taken = add_unjudged(call, samples, n);
         samples += taken;
@@ -139,6 +134,28 @@ static void accept(vc_call *call, const int16_t *samples, size_t n, int64_t arri
             vc_call_judge(call, probability, now_ns);
         }
     }
+}
+
+/* Appends up to READ_SAMPLES to the receive timeline. decoded: they came in a packet. */
+static void accept(vc_call *call, const int16_t *samples, size_t n, int decoded, int64_t arrival_ns,
+                   int64_t now_ns)
+{
+    if (n == 0) return;
+    if (call->receive_end == 0) {
+        call->first_arrival_ns = arrival_ns;
+        atomic_store_explicit(&call->received_start_ns, arrival_ns, memory_order_relaxed);
+    }
+    call->arrivals[call->arrival_count++ % ARRIVALS] = (arrival){call->receive_end, arrival_ns};
+    int64_t first = call->receive_end;
+    call->receive_end += (int64_t)n;
+    vc_call_set_stat(call, VC_STAT_RECEIVED_SAMPLES, (uint64_t)call->receive_end);
+    if (!call->echo) {
+        deliver(call, first, samples, n, now_ns);
+        return;
+    }
+    int16_t clean[READ_SAMPLES + VC_CALL_ECHO_EXTRA];
+    n = vc_call_echo_process(call->echo, samples, n, decoded, clean, &first);
+    deliver(call, first, clean, n, now_ns);
 }
 
 /* The fastest packet says best when sample 0 was on the wire; pushed audio has no pace. */
@@ -161,7 +178,7 @@ static void drain_jitter(vc_call *call, int64_t now_ns)
         if (status < 0 || n == 0) return;
         if (call->receive_end > 0 && info.kind == VC_FRAME_DECODED)
             correct_start(call, info.arrival_ns);
-        accept(call, samples, n, info.arrival_ns, now_ns);
+        accept(call, samples, n, info.kind == VC_FRAME_DECODED, info.arrival_ns, now_ns);
     }
 }
 
@@ -219,7 +236,7 @@ void vc_call_take_pushed(vc_call *call, int64_t now_ns)
         size_t n = READ_SAMPLES;
         if (vc_ring_pull(call->pushed, samples, &n) != VC_OK) return;
         vc_call_heard(call, now_ns);
-        accept(call, samples, n, now_ns, now_ns);
+        accept(call, samples, n, 1, now_ns, now_ns);
     }
 }
 

@@ -1,10 +1,42 @@
 /* vc_call: the packet of a tick; see vc_call.h. */
 #include "engine/vc_call_state.h"
 
+#include <string.h>
+
 #include "codec/vc_l16.h"
+
+static void publish_echo(vc_call *call)
+{
+    vc_call_echo_stats echo;
+    vc_call_echo_get_stats(call->echo, &echo);
+    int64_t delay_ns = vc_call_received_start_ns(call) - vc_call_sent_start_ns(call) +
+                       (int64_t)(echo.delay_samples * 1e9 / call->config.rate_hz);
+    int64_t drift_ppb = (int64_t)(echo.drift_ppm * 1e3);
+    double erle_db = echo.erle_db > 0.0 ? echo.erle_db : 0.0;
+    vc_call_set_stat(call, VC_STAT_ECHO_ERLE_MDB, (uint64_t)(erle_db * 1e3));
+    vc_call_set_stat(call, VC_STAT_ECHO_DELAY_US,
+                     echo.found && delay_ns > 0 ? (uint64_t)(delay_ns / 1000) : 0);
+    vc_call_set_stat(call, VC_STAT_ECHO_DRIFT_PPB, (uint64_t)drift_ppb);
+    vc_call_set_stat(call, VC_STAT_ECHO_BLOCKS, echo.blocks);
+    vc_call_set_stat(call, VC_STAT_ECHO_RUN_BLOCKS, echo.run_blocks);
+    vc_call_set_stat(call, VC_STAT_ECHO_BYTES, vc_call_echo_bytes(call->echo));
+}
+
+/* The reference is what the caller's side decodes, the codec's own noise included. */
+static void take_reference(vc_call *call, const int16_t *samples, size_t n, const uint8_t *payload)
+{
+    int16_t decoded[MAX_FRAME];
+    switch (call->config.pushed ? VC_CODEC_L16 : call->config.codec) {
+    case VC_CODEC_PCMU: call->g711->ulaw_decode(payload, decoded, n); break;
+    case VC_CODEC_PCMA: call->g711->alaw_decode(payload, decoded, n); break;
+    default: memcpy(decoded, samples, n * sizeof(int16_t)); break;
+    }
+    vc_call_echo_sent(call->echo, decoded, n);
+}
 
 static void publish_stats(vc_call *call)
 {
+    if (call->echo) publish_echo(call);
     if (call->rtcp_begun) {
         vc_rtcp_session_stats rtcp;
         vc_rtcp_session_get_stats(&call->rtcp, &rtcp);
@@ -23,6 +55,8 @@ static void publish_stats(vc_call *call)
     vc_call_set_stat(call, VC_STAT_DUPLICATE, stats.duplicate);
     vc_call_set_stat(call, VC_STAT_REORDERED, stats.reordered);
     vc_call_set_stat(call, VC_STAT_RESETS, stats.resets);
+    if (call->echo && stats.resets != call->echo_resets) vc_call_echo_restarted(call->echo);
+    call->echo_resets = stats.resets;
     vc_call_set_stat(call, VC_STAT_CONCEALED_SAMPLES, stats.concealed_samples);
     vc_call_set_stat(call, VC_STAT_JITTER_US, (uint64_t)(stats.jitter_ms * 1000.0));
 }
@@ -79,7 +113,10 @@ vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, size_t *n
     call->sent_end += (int64_t)frame;
     check_timeout(call, now_ns);
     publish_stats(call);
-    if (call->config.pushed) return VC_OK;
+    if (call->config.pushed) {
+        if (call->echo) take_reference(call, samples, frame, NULL);
+        return VC_OK;
+    }
 
     int marker = !call->sent_any;
     vc_rtp_packet header = {
@@ -93,8 +130,10 @@ vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, size_t *n
         header.payload_type = (uint8_t)call->config.dtmf_payload_type;
         header.timestamp = call->dtmf_out.timestamp;
         header.payload_bytes = VC_DTMF_PAYLOAD_BYTES;
+        if (call->echo) vc_call_echo_sent(call->echo, NULL, frame);
     } else {
         header.payload_bytes = encode(call, samples, frame, payload);
+        if (call->echo) take_reference(call, samples, frame, payload);
     }
     header.marker = (uint8_t)(marker != 0);
     call->sequence++;

@@ -2,12 +2,14 @@
  *   vc_call.c           made, destroyed; the producer's side
  *   vc_call_receive.c   media thread: datagrams in, windows, judgements
  *   vc_call_send.c      media thread: the packet of a tick
+ *   vc_call_echo.c      media thread: sent and received samples to the echo canceller
  *   vc_call_media_port.c  media thread: who may speak, SRTP, RTCP
  */
 #ifndef VC_CALL_STATE_H
 #define VC_CALL_STATE_H
 
 #include "engine/vc_call.h"
+#include "engine/vc_call_echo.h"
 
 #include <stdatomic.h>
 
@@ -47,8 +49,10 @@ struct vc_call {
     vc_rtcp_session rtcp;
     int rtcp_begun;
     vc_srtp *srtp;
+    vc_call_echo *echo; /* NULL: none */
+    uint64_t echo_resets;
     /* receive */
-    int64_t receive_end; /* length of the receive timeline */
+    int64_t receive_end; /* length of the receive timeline; judged and read some 10 ms later */
     int64_t window_start;
     size_t window_fill;
     float window[MAX_WINDOW + MAX_FRAME]; /* and what a packet brings beyond it */

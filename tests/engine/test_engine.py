@@ -89,7 +89,7 @@ def test_packets_leave_and_a_barge_in_silences_the_agent_while_the_loop_is_block
         with peer_socket() as peer:
             async with Engine() as engine:
                 call = await engine.open_call(
-                    CallConfig(codec="l16", play_hz=8000, remote=peer.getsockname())
+                    CallConfig(codec="l16", play_hz=8000, echo="off", remote=peer.getsockname())
                 )
                 call.play(np.full(39000, 5000, np.int16))
                 audible = [True]

@@ -38,7 +38,8 @@ def hold(lines, *, seconds: float, **providers):
     async def main():
         loop = asyncio.get_running_loop()
         engine = VirtualEngine(start_ns=loop.now_ns())
-        agent = engine.open(CallConfig(play_hz=24000))
+        # No echo on this line: the canceller would listen for one in the first words.
+        agent = engine.open(CallConfig(play_hz=24000, echo="off"))
         caller = engine.open(CallConfig(play_hz=RATE, barge_in=False))
         engine.connect(agent, caller)
         reports = []

@@ -62,6 +62,12 @@ STAT_NAMES = (
     "remote_loss_ppm",
     "remote_jitter_us",
     "round_trip_us",
+    "echo_erle_mdb",
+    "echo_delay_us",
+    "echo_drift_ppb",
+    "echo_blocks",
+    "echo_run_blocks",
+    "echo_bytes",
 )
 
 _SUITES = {
@@ -140,6 +146,9 @@ cdef int fill_config(vc_call_config *out, vc_srtp_config *keys, object config,
     out.min_speech_ms = config.min_speech_ms
     out.min_silence_ms = config.min_silence_ms
     out.barge_in_min_speech_ms = config.barge_in_min_speech_ms if config.barge_in else 0
+    out.echo = config.cancels_echo
+    out.echo_tail_ms = config.echo_tail_ms
+    out.echo_max_likelihood = config.echo_max_likelihood
     out.fade_ms = config.fade_ms
     out.loss_wait_ms = config.loss_wait_ms
     out.max_jitter_ms = config.max_jitter_ms
@@ -365,4 +374,10 @@ cdef class NativeCall:
         found["remote_loss"] = found.pop("remote_loss_ppm") / 1e6
         found["unread_samples"] = unread
         found["queued_samples"] = queued
+        found["echo_erle_db"] = found.pop("echo_erle_mdb") / 1000
+        found["echo_delay_ms"] = found.pop("echo_delay_us") / 1000
+        drift_ppb = found.pop("echo_drift_ppb")
+        found["echo_drift_ppm"] = (drift_ppb - (2**64 if drift_ppb >= 2**63 else 0)) / 1000
+        blocks = found.pop("echo_blocks")
+        found["echo_run_share"] = found.pop("echo_run_blocks") / max(blocks, 1)
         return found

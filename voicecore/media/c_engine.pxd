@@ -98,6 +98,9 @@ cdef extern from "engine/vc_call.h" nogil:
         int min_speech_ms
         int min_silence_ms
         int barge_in_min_speech_ms
+        int echo
+        int echo_tail_ms
+        float echo_max_likelihood
         int fade_ms
         int loss_wait_ms
         int max_jitter_ms

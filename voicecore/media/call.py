@@ -223,6 +223,11 @@ class Call:
 
         From RTCP: ``remote_loss`` (share, 0 to 1), ``remote_lost``, ``remote_jitter_ms`` as the
         other side reports them, and ``round_trip_ms`` (0 until it is known).
+
+        From the echo canceller: ``echo_erle_db`` (how much of the echo is gone while the caller is
+        silent), ``echo_delay_ms`` (from a sample on the wire to its echo; 0 until it is found),
+        ``echo_drift_ppm`` (the caller's clock), ``echo_run_share`` (of the time; 0 to 1) and
+        ``echo_bytes``.
         """
         return self._native.stats()
 

@@ -34,6 +34,12 @@ class CallConfig:
         min_silence_ms: silence that ends speech, 32..2000.
         barge_in: whether speech pauses the playout natively.
         barge_in_min_speech_ms: speech needed while the agent speaks, 32..2000.
+        echo: the echo canceller, so that the agent does not hear itself: "on", "off", or "auto",
+            which is on for media "rtp" and off for "push". It makes received audio 10 ms later.
+        echo_tail_ms: length of the echo path behind its delay, 64..256; what a room sends later
+            stays. The delay may be up to 1 s.
+        echo_max_likelihood: 0..1; a VAD window whose mean likelihood of being echo is above this
+            is no speech. 1 lets all pass.
         fade_ms: fade at pause, resume and flush, 0..20.
         loss_wait_ms: how long the receive side waits for a missing packet, 0..500.
         max_jitter_ms: most audio held back for reordering, 40..2000.
@@ -66,6 +72,9 @@ class CallConfig:
     min_silence_ms: int = 192
     barge_in: bool = True
     barge_in_min_speech_ms: int = 96
+    echo: str = "auto"
+    echo_tail_ms: int = 256
+    echo_max_likelihood: float = 0.5
     fade_ms: int = 5
     loss_wait_ms: int = 60
     max_jitter_ms: int = 400
@@ -89,6 +98,9 @@ class CallConfig:
             raise RateError(f"{self.codec} runs at 8000 Hz only; use 'l16' for {self.rate_hz} Hz")
         if self.play_hz not in _RATES_HZ:
             raise RateError(f"play_hz is {self.play_hz}; use one of {_RATES_HZ}")
+        if self.echo not in ("auto", "on", "off"):
+            raise ConfigError(f"echo {self.echo!r} is unknown; use 'auto', 'on' or 'off'")
+        within("echo_max_likelihood", self.echo_max_likelihood, 0.0, 1.0)
         within("speech_threshold", self.speech_threshold, 0.0, 1.0)
         within("silence_threshold", self.silence_threshold, 0.0, self.speech_threshold)
         for name, low, high in (
@@ -96,6 +108,7 @@ class CallConfig:
             ("min_speech_ms", 32, 1000),
             ("min_silence_ms", 32, 2000),
             ("barge_in_min_speech_ms", 32, 2000),
+            ("echo_tail_ms", 64, 256),
             ("fade_ms", 0, 20),
             ("loss_wait_ms", 0, 500),
             ("max_jitter_ms", 40, 2000),
@@ -144,6 +157,11 @@ class CallConfig:
             value = getattr(self, name)
             if value is not None:
                 within(name, value, 0, 2**bits - 1)
+
+    @property
+    def cancels_echo(self) -> bool:
+        """Whether the echo canceller runs."""
+        return self.echo == "on" or (self.echo == "auto" and self.media == "rtp")
 
     @property
     def learns_source(self) -> bool:
