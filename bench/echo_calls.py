@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicecore.media.config import CallConfig
+from voicecore.media.gate import GateSettings
 from voicecore.testing.echo_calls import EchoCall, EchoCallReport, run_echo_calls
 from voicecore.testing.echo_paths import convolve, room_response
 from voicecore.testing.echo_speech import (
@@ -130,9 +131,11 @@ def main() -> int:
     parser.add_argument("--callers", type=int, default=10, help="of each call")
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--echo", choices=("on", "off"), default="on")
-    parser.add_argument("--max-likelihood", type=float, default=CallConfig().echo_max_likelihood)
+    parser.add_argument("--max-likelihood", type=float, default=GateSettings().max_echo_likelihood)
+    parser.add_argument("--evidence", type=float, default=GateSettings().evidence)
     args = parser.parse_args()
-    config = CallConfig(play_hz=RATE_HZ, echo=args.echo, echo_max_likelihood=args.max_likelihood)
+    gate = GateSettings(max_echo_likelihood=args.max_likelihood, evidence=args.evidence)
+    config = CallConfig(play_hz=RATE_HZ, echo=args.echo, speaking=gate)
     print(f"bytes a call: {bytes_a_call('off')} without, {bytes_a_call('on')} with the canceller")
     scenes = [make_scene(args.first_seed + i, args.callers) for i in range(args.calls)]
     # Each caller speaks for 2 s, 3 to 5 s after the one before.

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from voicecore.media.engine import Call as Call
     from voicecore.media.engine import CallConfig as CallConfig
     from voicecore.media.engine import Engine as Engine
+    from voicecore.media.gate import GateSettings as GateSettings
     from voicecore.session import Session as Session
 
 _HOME = {
@@ -66,6 +67,7 @@ _HOME = {
     "SileroVadBatch": "voicecore.media._silero",
     "Call": "voicecore.media.engine",
     "CallConfig": "voicecore.media.engine",
+    "GateSettings": "voicecore.media.gate",
     "Engine": "voicecore.media.engine",
     "Session": "voicecore.session",
 }

@@ -39,7 +39,7 @@ struct vc_aec {
     double shift_due; /* of the path in the filter */
     double offset;    /* of the echo's peak behind `delay` */
     int locked;       /* an echo was found */
-    float candidate;
+    float candidate, confidence;
     int agreed;
     size_t silent_blocks; /* of the far end */
     float in_power, out_power;
@@ -127,7 +127,7 @@ void vc_aec_reset(vc_aec *aec)
     vc_far_line_init(&aec->line, aec->line.ring, aec->line.mask + 1);
     aec->delay = aec->offset = aec->shift_due = 0.0;
     aec->locked = aec->agreed = 0;
-    aec->candidate = 0.0f;
+    aec->candidate = aec->confidence = 0.0f;
     aec->silent_blocks = SIZE_MAX;
     aec->in_power = aec->out_power = 0.0f;
     memset(aec->near_before, 0, sizeof aec->near_before);
@@ -196,6 +196,7 @@ static void follow_delay(vc_aec *aec, const float *far, const float *near)
     vc_delay_estimate estimate;
     if (vc_delay_estimator_process(aec->estimator, far, near, &estimate) != VC_OK) return;
     const float lag = estimate.delay_samples;
+    aec->confidence = estimate.confidence;
     aec->agreed = fabsf(lag - aec->candidate) < AGREE_MS * ms ? aec->agreed + 1 : 0;
     aec->candidate = lag;
     if (estimate.confidence < UNSURE || (aec->locked && fabsf(lag - known) < JUMP_MS * ms))
@@ -305,6 +306,11 @@ float vc_aec_echo_likelihood(const vc_aec *aec)
 double vc_aec_delay_samples(const vc_aec *aec)
 {
     return aec->locked ? fmax(aec->delay + aec->offset, 0.0) : -1.0;
+}
+
+float vc_aec_confidence(const vc_aec *aec)
+{
+    return aec->confidence;
 }
 
 double vc_aec_drift_ppm(const vc_aec *aec)

@@ -53,6 +53,8 @@ VC_RT void vc_aec_delay_changed(vc_aec *aec, int samples);
 VC_RT float vc_aec_echo_likelihood(const vc_aec *aec);
 /* From a far sample to its echo, in samples; below 0: no echo was found yet. */
 VC_RT double vc_aec_delay_samples(const vc_aec *aec);
+/* In the newest estimate of the delay: below 10 it is chance, 20 is sure. */
+VC_RT float vc_aec_confidence(const vc_aec *aec);
 /* Positive: the echo's delay grows. */
 VC_RT double vc_aec_drift_ppm(const vc_aec *aec);
 /* Input over output power over the last seconds with far end, in dB: echo return loss enhancement

@@ -17,9 +17,8 @@ vc_call_config vc_call_config_default(void)
         .silence_threshold = 0.35f,
         .min_speech_ms = 64,
         .min_silence_ms = 192,
-        .barge_in_min_speech_ms = 96,
+        .gate = vc_gate_config_default(),
         .echo_tail_ms = 256,
-        .echo_max_likelihood = 0.5f,
         .fade_ms = 5,
         .loss_wait_ms = 60,
         .max_jitter_ms = 400,
@@ -57,12 +56,18 @@ static vc_status create_parts(vc_call *call, const vc_call_config *given)
         .window_samples = (int32_t)call->window_samples,
         .min_speech_samples = config->min_speech_ms * config->rate_hz / 1000,
         .min_silence_samples = config->min_silence_ms * config->rate_hz / 1000,
-        .barge_in_samples = config->barge_in_min_speech_ms * config->rate_hz / 1000,
     };
     size_t second = (size_t)config->rate_hz;
     size_t blocks = second * (size_t)config->receive_buffer_ms / 1000 / BLOCK + 1;
 
+    vc_gate_config gate = config->gate;
+    gate.window_samples = (int32_t)call->window_samples;
+    gate.rate_hz = config->rate_hz;
+
     vc_status status = vc_speech_init(&call->speech, &speech);
+    if (status == VC_OK) status = vc_gate_init(&call->gate, &gate);
+    if (status == VC_OK)
+        status = vc_background_init(&call->background, config->rate_hz, gate.window_samples);
     if (status == VC_OK) status = vc_playout_create(&call->playout, &playout);
     if (status == VC_OK) status = vc_silero_create(&call->vad, config->model, config->allocator);
     if (status == VC_OK)
@@ -108,10 +113,7 @@ vc_status vc_call_create(vc_call **out, const vc_call_config *config)
     if (config->srtp && !config->srtp_library) return VC_E_NULL;
     if (!memchr(config->rtcp_cname, 0, sizeof config->rtcp_cname)) return VC_E_RANGE;
     if (config->receive_buffer_ms < 100 || config->receive_buffer_ms > 60000) return VC_E_RANGE;
-    if (config->min_speech_ms < 0 || config->min_silence_ms < 0 || config->rtp_timeout_ms < 0 ||
-        config->barge_in_min_speech_ms < 0)
-        return VC_E_RANGE;
-    if (!(config->echo_max_likelihood >= 0.0f && config->echo_max_likelihood <= 1.0f))
+    if (config->min_speech_ms < 0 || config->min_silence_ms < 0 || config->rtp_timeout_ms < 0)
         return VC_E_RANGE;
     vc_call *call = vc_allocate(config->allocator, sizeof(vc_call));
     if (!call) return VC_E_MEMORY;
@@ -152,6 +154,11 @@ void vc_call_destroy(vc_call *call)
 vc_playout *vc_call_playout(vc_call *call)
 {
     return call->playout;
+}
+
+void vc_call_set_thinking(vc_call *call, int thinking)
+{
+    atomic_store_explicit(&call->thinking, thinking, memory_order_relaxed);
 }
 
 vc_status vc_call_push(vc_call *call, const int16_t *samples, size_t *n)

@@ -16,6 +16,7 @@
 #include "net/vc_jitter.h"
 #include "net/vc_rtcp_session.h"
 #include "net/vc_srtp.h"
+#include "vad/vc_gate.h"
 #include "vad/vc_silero.h"
 
 /* Largest datagram that a tick builds: header, 20 ms of L16 at 16 kHz and an SRTP tag. */
@@ -38,10 +39,9 @@ typedef struct vc_call_config {
     uint32_t first_timestamp;
     float speech_threshold, silence_threshold;
     int min_speech_ms, min_silence_ms;
-    int barge_in_min_speech_ms; /* 0: no native barge-in */
-    int echo;                   /* 1: the echo canceller runs; received audio comes 10 ms later */
-    int echo_tail_ms;           /* length of the echo path, 64..256, default 256 */
-    float echo_max_likelihood;  /* a VAD window that is more likely echo is no speech; 0..1 */
+    vc_gate_config gate; /* window and rate are the call's */
+    int echo;            /* 1: the echo canceller runs; received audio comes 10 ms later */
+    int echo_tail_ms;    /* length of the echo path, 64..256, default 256 */
     int fade_ms;
     int loss_wait_ms, max_jitter_ms;
     int rtp_timeout_ms; /* 0: never */
@@ -107,6 +107,8 @@ vc_playout *vc_call_playout(vc_call *call);
 VC_RT vc_status vc_call_push(vc_call *call, const int16_t *samples, size_t *n);
 /* Queues one digit. duration_ms 40..1000. VC_E_RANGE, VC_FULL if 64 digits wait. */
 VC_RT vc_status vc_call_send_dtmf(vc_call *call, char digit, int duration_ms);
+/* Whether an answer is on its way of which nothing is queued yet: which settings the gate uses. */
+VC_RT void vc_call_set_thinking(vc_call *call, int thinking);
 /* Where to send from the next tick on, as it was agreed; the source is learnt or locked anew.
  * VC_FULL if 4 such are waiting. */
 VC_RT vc_status vc_call_set_remote(vc_call *call, const vc_address *remote);

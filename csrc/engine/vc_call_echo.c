@@ -9,8 +9,8 @@
  *
  * Cold. Before the first echo of a call is found and learnt nobody can tell it from a caller. So
  * what is heard while the agent sounds is taken for an echo: for COLD_MS, in which one would be
- * found, and if it is, until it has been 10 dB softer for LEARNT_MS, or for LEARN_MS of the agent's
- * voice. */
+ * found, for UNSURE_MS if there is a sign of one, and if it is found, until it has been 10 dB
+ * softer for LEARNT_MS, or for LEARN_MS of the agent's voice. */
 #include "engine/vc_call_echo.h"
 
 #include <string.h>
@@ -20,10 +20,11 @@
 enum { MAX_BLOCK = 160, LIKELIHOODS = 128, RING_MS = 1024 };
 enum { MARGIN_MS = 20, SLACK_MS = 20, STEP_MS = 10, TOLD_MS = 80 };
 enum { PERIOD_MS = 2000, PAUSE_MS = 500, RUN_MS = 1000 };
-enum { COLD_MS = 600, LEARN_MS = 4000, LEARNT_MS = 600 };
+enum { COLD_MS = 600, UNSURE_MS = 2000, LEARN_MS = 4000, LEARNT_MS = 1000 };
 
 static const float POWER_KEEP = 0.9f; /* a block: 0.1 s */
 static const float LEARNT = 0.1f;     /* output over input power: 10 dB */
+static const float CHANCE = 8.0f;     /* confidence in a delay */
 static const float HEARD = 1e-5f;     /* power of a block that is not silence: -50 dBFS */
 
 struct vc_call_echo {
@@ -210,7 +211,8 @@ static int is_cold(const vc_call_echo *echo)
     if (echo->warm) return 0;
     if (echo->active_found > 0)
         return echo->soft < of_ms(echo, LEARNT_MS) && echo->active_found < of_ms(echo, LEARN_MS);
-    return echo->heard < of_ms(echo, COLD_MS);
+    int unsure = vc_aec_confidence(echo->aec) >= CHANCE;
+    return echo->heard < of_ms(echo, unsure ? UNSURE_MS : COLD_MS);
 }
 
 /* The block in the remainder; `position` is that of the block before it, which comes out. */

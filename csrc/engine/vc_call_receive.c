@@ -89,28 +89,50 @@ int vc_call_window(vc_call *call, vc_silero **vad, const float **window)
     return 1;
 }
 
+static float power_of(const float *samples, size_t n)
+{
+    float sum = 0.0f;
+    for (size_t i = 0; i < n; i++) sum += samples[i] * samples[i];
+    return sum / (float)n;
+}
+
+static vc_gate_state agent_state(const vc_call *call)
+{
+    if (vc_playout_is_sounding(call->playout)) return VC_GATE_SPEAKING;
+    return atomic_load_explicit(&call->thinking, memory_order_relaxed) ? VC_GATE_THINKING
+                                                                       : VC_GATE_LISTENING;
+}
+
 void vc_call_judge(vc_call *call, float probability, int64_t now_ns)
 {
     vc_speech *speech = &call->speech;
-    /* What was sent can still be heard after the playout ended, so it is not asked. */
-    if (call->echo &&
-        vc_call_echo_likelihood(call->echo, call->window_start, call->window_samples) >
-            call->config.echo_max_likelihood)
-        probability = 0.0f;
-    int sounding = vc_playout_is_sounding(call->playout);
-    int happened = vc_speech_step(speech, probability, call->window_start, sounding);
+    vc_gate_state state = agent_state(call);
+    vc_background_step(&call->background, power_of(call->window, call->window_samples),
+                       probability);
+    if (vc_background_is_settled(&call->background)) vc_silero_reset(call->vad);
+    vc_gate_window window = {.probability = probability,
+                             .snr = vc_background_snr(&call->background),
+                             .start = call->window_start};
+    /* What was sent can still be heard after the playout ended, so the state does not matter. */
+    if (call->echo)
+        window.echo_likelihood =
+            vc_call_echo_likelihood(call->echo, call->window_start, call->window_samples);
+    if (vc_gate_is_echo(&call->gate, state, window.echo_likelihood)) probability = 0.0f;
+    int happened = vc_speech_step(speech, probability, call->window_start);
+    if (speech->start_sample < 0) vc_gate_rearm(&call->gate);
+    vc_gate_action action = vc_gate_step(&call->gate, state, &window);
+    if (action != VC_GATE_NONE && vc_speech_begin(speech, call->gate.start_sample))
+        happened |= VC_SPEECH_STARTED;
     call->window_start += (int64_t)call->window_samples;
     call->window_fill -= call->window_samples;
     memmove(call->window, call->window + call->window_samples, call->window_fill * sizeof(float));
     if (happened & VC_SPEECH_STARTED)
         vc_call_post_with(call, VC_EVENT_SPEECH_STARTED, now_ns, speech->start_sample,
                           arrival_of(call, speech->start_sample), 0);
-    if (happened & VC_SPEECH_BARGED_IN) {
-        int64_t play_sample;
-        if (vc_playout_pause_now(call->playout, &play_sample) == VC_OK)
-            vc_call_post_with(call, VC_EVENT_BARGED_IN, now_ns, speech->start_sample,
-                              arrival_of(call, speech->start_sample), play_sample);
-    }
+    int64_t play_sample;
+    if (action == VC_GATE_PAUSE && vc_playout_pause_now(call->playout, &play_sample) == VC_OK)
+        vc_call_post_with(call, VC_EVENT_BARGED_IN, now_ns, speech->start_sample,
+                          arrival_of(call, speech->start_sample), play_sample);
     if (happened & VC_SPEECH_STOPPED)
         vc_call_post_with(call, VC_EVENT_SPEECH_STOPPED, now_ns, speech->stopped_sample,
                           arrival_of(call, speech->stopped_sample), 0);

@@ -16,6 +16,7 @@
 #include "base/vc_ring.h"
 #include "codec/vc_g711.h"
 #include "net/vc_dtmf.h"
+#include "vad/vc_background.h"
 #include "vad/vc_speech.h"
 
 enum { BLOCK = VC_CALL_BLOCK_SAMPLES, MAX_WINDOW = 512, MAX_FRAME = 320 };
@@ -43,6 +44,8 @@ struct vc_call {
     vc_jitter *jitter;
     vc_silero *vad;
     vc_speech speech;
+    vc_gate gate;
+    vc_background background;
     vc_ring *received, *sent, *pushed, *digits, *remotes;
     size_t window_samples;
     vc_source_guard guard;
@@ -70,6 +73,7 @@ struct vc_call {
     int64_t sent_end;
     vc_dtmf_sender dtmf_out;
     /* for Python's thread */
+    _Atomic int thinking;
     _Atomic int64_t received_start_ns, sent_start_ns;
     _Atomic uint64_t stats[VC_STAT_COUNT];
     /* the block that a read has begun */

@@ -192,9 +192,9 @@ uint64_t vc_playout_underruns(const vc_playout *playout)
 vc_status vc_playout_pause_now(vc_playout *playout, int64_t *play_sample)
 {
     *play_sample = vc_playout_play_position(playout);
-    if (playout->paused || !playout->running) return VC_IGNORED;
+    if (playout->paused) return VC_IGNORED;
     playout->paused = 1;
-    playout->fade_out = 1;
+    playout->fade_out = playout->running;
     playout->fade_in = 0;
     return VC_OK;
 }
@@ -221,13 +221,13 @@ static size_t obey_controls(vc_playout *playout, size_t n, int64_t now_ns)
         int64_t cursor;
         switch (entry.kind) {
         case PAUSE:
-            if (vc_playout_pause_now(playout, &cursor) != VC_OK) playout->paused = 1;
+            (void)vc_playout_pause_now(playout, &cursor);
             break;
         case RESUME:
             if (playout->paused) {
                 playout->paused = 0;
                 /* A fade that was not rendered yet is simply dropped. */
-                playout->fade_in = !playout->fade_out;
+                playout->fade_in = playout->running && !playout->fade_out;
                 playout->fade_out = 0;
             }
             break;

@@ -52,8 +52,9 @@ VC_RT int64_t vc_playout_play_position(const vc_playout *playout);
 /* Media thread. Renders rate_hz / 50 samples; posts events stamped now_ns.
  * VC_OK when agent audio is in them, VC_NEED_MORE when they are all silence. */
 VC_RT vc_status vc_playout_render(vc_playout *playout, int64_t now_ns, int16_t *samples);
-/* Media thread: pauses at once, before the next render; the native barge-in gate.
- * VC_OK and *play_sample where it stopped, VC_IGNORED if nothing was sounding. */
+/* Media thread: pauses at once, before the next render; the native barge-in gate. What is queued
+ * later does not begin to sound either. VC_OK and *play_sample where it stopped, VC_IGNORED if it
+ * was paused. */
 VC_RT vc_status vc_playout_pause_now(vc_playout *playout, int64_t *play_sample);
 /* Media thread: agent audio is sounding (queued, not paused). */
 VC_RT int vc_playout_is_sounding(const vc_playout *playout);

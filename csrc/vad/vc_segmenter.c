@@ -81,7 +81,7 @@ static int step(vc_segmenter *s, float probability, int64_t samples, vc_segment_
 {
     vc_speech *speech = &s->speech;
     int64_t window_start = s->position;
-    int happened = vc_speech_step(speech, probability, window_start, 0), n = 0;
+    int happened = vc_speech_step(speech, probability, window_start), n = 0;
     s->position += samples;
     s->last_probability = probability;
     if (speech->start_sample == window_start) s->start_probability = probability;

@@ -14,9 +14,7 @@ vc_status vc_speech_init(vc_speech *speech, const vc_speech_config *config)
           config->silence_threshold <= config->speech_threshold))
         return VC_E_RANGE;
     if (config->window_samples < 1 || config->window_samples > 4096) return VC_E_RANGE;
-    if (config->min_speech_samples < 0 || config->min_silence_samples < 0 ||
-        config->barge_in_samples < 0)
-        return VC_E_RANGE;
+    if (config->min_speech_samples < 0 || config->min_silence_samples < 0) return VC_E_RANGE;
     speech->config = *config;
     vc_speech_reset(speech);
     return VC_OK;
@@ -25,13 +23,12 @@ vc_status vc_speech_init(vc_speech *speech, const vc_speech_config *config)
 void vc_speech_reset(vc_speech *speech)
 {
     speech->in_speech = 0;
-    speech->gate_fired = 0;
     speech->start_sample = -1;
     speech->silence_sample = -1;
     speech->stopped_sample = 0;
 }
 
-int vc_speech_step(vc_speech *speech, float probability, int64_t window_start, int agent_is_heard)
+int vc_speech_step(vc_speech *speech, float probability, int64_t window_start)
 {
     const vc_speech_config *config = &speech->config;
     int64_t window_end = window_start + config->window_samples;
@@ -43,7 +40,6 @@ int vc_speech_step(vc_speech *speech, float probability, int64_t window_start, i
     } else if (silent) {
         if (!speech->in_speech && !config->as_recording) {
             speech->start_sample = -1;
-            speech->gate_fired = 0;
         } else if (speech->silence_sample < 0) {
             speech->silence_sample = window_start;
         }
@@ -55,21 +51,24 @@ int vc_speech_step(vc_speech *speech, float probability, int64_t window_start, i
         speech->in_speech = 1;
         happened |= VC_SPEECH_STARTED;
     }
-    /* Silence inside a stretch is no reason to interrupt. */
-    if (config->barge_in_samples > 0 && !speech->gate_fired && agent_is_heard &&
-        speech->silence_sample < 0 && spoken >= config->barge_in_samples) {
-        speech->gate_fired = 1;
-        happened |= VC_SPEECH_BARGED_IN;
-    }
     int64_t silence_end = config->as_recording ? window_start : window_end;
     if (speech->silence_sample >= 0 && (silent || !config->as_recording) &&
         silence_end - speech->silence_sample >= config->min_silence_samples) {
         if (speech->in_speech) happened |= VC_SPEECH_STOPPED;
         speech->stopped_sample = speech->silence_sample;
         speech->in_speech = 0;
-        speech->gate_fired = 0;
         speech->start_sample = -1;
         speech->silence_sample = -1;
     }
     return happened;
+}
+
+int vc_speech_begin(vc_speech *speech, int64_t start_sample)
+{
+    int is_new = !speech->in_speech;
+    if (speech->start_sample < 0 || (is_new && start_sample < speech->start_sample))
+        speech->start_sample = start_sample;
+    speech->in_speech = 1;
+    speech->silence_sample = -1;
+    return is_new;
 }

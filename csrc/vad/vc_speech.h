@@ -1,11 +1,11 @@
-/* vc_speech: from window probabilities to speech start, speech end and the barge-in decision.
+/* vc_speech: from window probabilities to speech start and speech end.
  *
  * Two thresholds with hysteresis, as Silero's own iterator has them, plus a minimum of speech.
  * A plain struct of a few numbers; positions are sample indices of the receive timeline.
  *
  *     vc_speech speech;
  *     vc_speech_init(&speech, &config);
- *     int happened = vc_speech_step(&speech, probability, window_start, agent_is_heard);
+ *     int happened = vc_speech_step(&speech, probability, window_start);
  */
 #ifndef VC_SPEECH_H
 #define VC_SPEECH_H
@@ -18,7 +18,6 @@ typedef struct vc_speech_config {
     int32_t window_samples;      /* length of a window; 1..4096 */
     int32_t min_speech_samples;  /* shortest speech that is reported */
     int32_t min_silence_samples; /* silence that ends speech */
-    int32_t barge_in_samples;    /* speech that interrupts the agent; 0: never */
     /* 0, for a live call: silence counts to the end of a window, and a dip before min_speech
      * forgets the stretch. 1, as silero-vad cuts recordings: silence counts to the start of a
      * window that is silent itself, and only min_silence forgets a stretch. */
@@ -26,12 +25,11 @@ typedef struct vc_speech_config {
 } vc_speech_config;
 
 /* What a step found; bits that can come together. */
-enum { VC_SPEECH_STARTED = 1, VC_SPEECH_STOPPED = 2, VC_SPEECH_BARGED_IN = 4 };
+enum { VC_SPEECH_STARTED = 1, VC_SPEECH_STOPPED = 2 };
 
 typedef struct vc_speech {
     vc_speech_config config;
     int in_speech;
-    int gate_fired;         /* once per stretch of speech */
     int64_t start_sample;   /* first sample of the stretch that is or may become speech, or -1 */
     int64_t silence_sample; /* first sample of the silence that may end it, or -1 */
     int64_t stopped_sample; /* where the last speech ended */
@@ -41,10 +39,11 @@ typedef struct vc_speech {
 VC_CHECKED vc_status vc_speech_init(vc_speech *speech, const vc_speech_config *config);
 VC_RT void vc_speech_reset(vc_speech *speech);
 
-/* Feeds the probability of the window that starts at window_start. agent_is_heard: agent audio is
- * sounding, so speech would be a barge-in. Returns VC_SPEECH_* bits; STARTED and BARGED_IN refer
- * to start_sample, STOPPED to stopped_sample. */
-VC_RT int vc_speech_step(vc_speech *speech, float probability, int64_t window_start,
-                         int agent_is_heard);
+/* Feeds the probability of the window that starts at window_start. Returns VC_SPEECH_* bits;
+ * STARTED refers to start_sample, STOPPED to stopped_sample. */
+VC_RT int vc_speech_step(vc_speech *speech, float probability, int64_t window_start);
+/* Speech from start_sample on, before it has lasted min_speech: somebody knows better. 1 if it was
+ * not reported yet. */
+VC_RT int vc_speech_begin(vc_speech *speech, int64_t start_sample);
 
 #endif

@@ -543,17 +543,6 @@ def test_the_call_may_end_in_every_state(make_stage, state, who):
         assert len(stage.session.turns[0].heard_text.split()) <= 4
 
 
-def test_a_gate_quicker_than_the_report_of_speech_is_refused():
-    async def main():
-        config = CallConfig(min_speech_ms=128, barge_in_min_speech_ms=96)
-        call = FakeCall(asyncio.get_running_loop().now_ns, config)
-        with pytest.raises(ConfigError, match="whose end is not reported"):
-            Session(call, stt=FakeStt(), llm=FakeLlm(), tts=FakeTts())
-        call.hang_up()
-
-    run_virtual(main())
-
-
 @pytest.mark.parametrize("config", [{}, {"speaking": {}}, SpeakSettings()])
 def test_settings_that_are_no_session_config_are_refused(config):
     async def main():

@@ -70,6 +70,8 @@ STAT_NAMES = (
     "echo_bytes",
 )
 
+_ACTIONS = {"none": VC_GATE_NONE, "pause": VC_GATE_PAUSE}
+
 _SUITES = {
     "AES_CM_128_HMAC_SHA1_80": 1,
     "AES_CM_128_HMAC_SHA1_32": 2,
@@ -121,6 +123,16 @@ cdef int fill_address(vc_address *out, object address) except -1:
     return 0
 
 
+cdef int fill_gate(vc_gate_settings *out, object settings, object config) except -1:
+    out.action = <vc_gate_action><int>_ACTIONS[settings.action if config.barge_in else "none"]
+    out.neutral_probability = settings.neutral_probability
+    out.evidence = settings.evidence
+    out.min_speech_samples = settings.min_speech_ms * config.rate_hz // 1000
+    out.min_snr_db = settings.min_snr_db
+    out.max_echo_likelihood = settings.max_echo_likelihood
+    return 0
+
+
 cdef int fill_config(vc_call_config *out, vc_srtp_config *keys, object config,
                      unsigned int number) except -1:
     """Copies a CallConfig, which has checked its ranges, into the C struct. The caller wipes keys,
@@ -145,10 +157,11 @@ cdef int fill_config(vc_call_config *out, vc_srtp_config *keys, object config,
     out.silence_threshold = config.silence_threshold
     out.min_speech_ms = config.min_speech_ms
     out.min_silence_ms = config.min_silence_ms
-    out.barge_in_min_speech_ms = config.barge_in_min_speech_ms if config.barge_in else 0
+    fill_gate(&out.gate.states[VC_GATE_LISTENING], config.listening, config)
+    fill_gate(&out.gate.states[VC_GATE_THINKING], config.thinking, config)
+    fill_gate(&out.gate.states[VC_GATE_SPEAKING], config.speaking, config)
     out.echo = config.cancels_echo
     out.echo_tail_ms = config.echo_tail_ms
-    out.echo_max_likelihood = config.echo_max_likelihood
     out.fade_ms = config.fade_ms
     out.loss_wait_ms = config.loss_wait_ms
     out.max_jitter_ms = config.max_jitter_ms
@@ -291,6 +304,10 @@ cdef class NativeCall:
         check(status, f"cannot send {digit!r} as DTMF (use 0-9, *, # or A-D)")
         if status == VC_FULL:
             raise StateError("64 digits are waiting to be sent; send fewer at once")
+
+    def set_thinking(self, thinking):
+        vc_call_set_thinking(self.enter(), bool(thinking))
+        self.leave()
 
     def set_remote(self, address):
         cdef vc_address remote

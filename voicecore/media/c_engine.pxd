@@ -1,6 +1,6 @@
 """Mirror of csrc/engine for the bindings; the shard (Linux only) is declared in _engine.pyx."""
 
-from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from voicecore.media.c_base cimport vc_allocator, vc_status
 from voicecore.media.c_silero cimport vc_silero, vc_silero_model
@@ -73,6 +73,24 @@ cdef extern from "engine/vc_playout.h" nogil:
     int64_t vc_playout_queue_position(const vc_playout *playout)
     int64_t vc_playout_play_position(const vc_playout *playout)
 
+cdef extern from "vad/vc_gate.h" nogil:
+    ctypedef enum vc_gate_action:
+        VC_GATE_NONE
+        VC_GATE_PAUSE
+    enum:
+        VC_GATE_LISTENING
+        VC_GATE_THINKING
+        VC_GATE_SPEAKING
+    ctypedef struct vc_gate_settings:
+        vc_gate_action action
+        float neutral_probability
+        float evidence
+        int32_t min_speech_samples
+        float min_snr_db
+        float max_echo_likelihood
+    ctypedef struct vc_gate_config:
+        vc_gate_settings states[3]
+
 cdef extern from "engine/vc_call.h" nogil:
     enum:
         VC_CALL_MAX_PACKET_BYTES
@@ -97,10 +115,9 @@ cdef extern from "engine/vc_call.h" nogil:
         float silence_threshold
         int min_speech_ms
         int min_silence_ms
-        int barge_in_min_speech_ms
+        vc_gate_config gate
         int echo
         int echo_tail_ms
-        float echo_max_likelihood
         int fade_ms
         int loss_wait_ms
         int max_jitter_ms
@@ -129,6 +146,7 @@ cdef extern from "engine/vc_call.h" nogil:
     int64_t vc_call_received_start_ns(const vc_call *call)
     int64_t vc_call_sent_start_ns(const vc_call *call)
     void vc_call_get_stats(const vc_call *call, uint64_t *stats)
+    void vc_call_set_thinking(vc_call *call, int thinking)
     vc_status vc_call_set_remote(vc_call *call, const vc_address *remote)
     vc_status vc_call_receive_from(vc_call *call, const vc_address *source, const uint8_t *data,
                                    size_t n, int64_t now_ns)

@@ -175,6 +175,14 @@ class Call:
         for digit in digits:
             self._native.send_dtmf(digit, duration_ms)
 
+    def set_thinking(self, thinking: bool) -> None:
+        """Say that an answer is on its way: until it sounds, ``CallConfig.thinking`` holds.
+
+        With its action "pause", a caller who speaks on is not answered into his words: what is
+        queued then does not begin to sound, and :class:`BargedIn` says so.
+        """
+        self._native.set_thinking(thinking)
+
     def set_remote(self, address: tuple[str, int]) -> None:
         """Send to another address from the next tick on, as a new offer (SDP) says.
 

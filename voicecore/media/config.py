@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral, Real
 
 from voicecore.errors import ConfigError, RateError
+from voicecore.media.gate import GateSettings
+from voicecore.media.ranges import within
 from voicecore.media.srtp import SrtpKeys
 
-__all__ = ["CallConfig", "within"]
+__all__ = ["CallConfig"]
 
 _RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
@@ -32,14 +33,13 @@ class CallConfig:
         silence_threshold: below this, speech may end; must not exceed speech_threshold.
         min_speech_ms: shortest speech that is reported, 32..1000.
         min_silence_ms: silence that ends speech, 32..2000.
-        barge_in: whether speech pauses the playout natively.
-        barge_in_min_speech_ms: speech needed while the agent speaks, 32..2000.
+        barge_in: whether the gate acts at all.
+        speaking, thinking, listening: the gate while agent audio sounds, while an answer is on its
+            way (``Call.set_thinking``), and while neither is.
         echo: the echo canceller, so that the agent does not hear itself: "on", "off", or "auto",
             which is on for media "rtp" and off for "push". It makes received audio 10 ms later.
         echo_tail_ms: length of the echo path behind its delay, 64..256; what a room sends later
             stays. The delay may be up to 1 s.
-        echo_max_likelihood: 0..1; a VAD window whose mean likelihood of being echo is above this
-            is no speech. 1 lets all pass.
         fade_ms: fade at pause, resume and flush, 0..20.
         loss_wait_ms: how long the receive side waits for a missing packet, 0..500.
         max_jitter_ms: most audio held back for reordering, 40..2000.
@@ -71,10 +71,11 @@ class CallConfig:
     min_speech_ms: int = 64
     min_silence_ms: int = 192
     barge_in: bool = True
-    barge_in_min_speech_ms: int = 96
+    speaking: GateSettings = GateSettings()
+    thinking: GateSettings = GateSettings()
+    listening: GateSettings = GateSettings(action="none")
     echo: str = "auto"
     echo_tail_ms: int = 256
-    echo_max_likelihood: float = 0.5
     fade_ms: int = 5
     loss_wait_ms: int = 60
     max_jitter_ms: int = 400
@@ -100,14 +101,15 @@ class CallConfig:
             raise RateError(f"play_hz is {self.play_hz}; use one of {_RATES_HZ}")
         if self.echo not in ("auto", "on", "off"):
             raise ConfigError(f"echo {self.echo!r} is unknown; use 'auto', 'on' or 'off'")
-        within("echo_max_likelihood", self.echo_max_likelihood, 0.0, 1.0)
+        for name in ("speaking", "thinking", "listening"):
+            if not isinstance(getattr(self, name), GateSettings):
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; give GateSettings")
         within("speech_threshold", self.speech_threshold, 0.0, 1.0)
         within("silence_threshold", self.silence_threshold, 0.0, self.speech_threshold)
         for name, low, high in (
             ("dtmf_payload_type", 96, 127),
             ("min_speech_ms", 32, 1000),
             ("min_silence_ms", 32, 2000),
-            ("barge_in_min_speech_ms", 32, 2000),
             ("echo_tail_ms", 64, 256),
             ("fade_ms", 0, 20),
             ("loss_wait_ms", 0, 500),
@@ -174,15 +176,3 @@ class CallConfig:
         if self.payload_type is not None:
             return self.payload_type
         return {"pcmu": 0, "pcma": 8}.get(self.codec, 96)
-
-
-def within(name: str, value: object, low: float, high: float) -> None:
-    """Refuse a setting outside its range; whole limits take whole numbers only (64.5 is not 64).
-
-    Raises:
-        ConfigError: naming the setting, its value and the range.
-    """
-    kind = Integral if isinstance(low, int) else Real
-    if isinstance(value, bool) or not isinstance(value, kind) or not low <= float(value) <= high:
-        whole = "a whole number " if kind is Integral else ""
-        raise ConfigError(f"{name} is {value!r}; it must be {whole}{low} to {high}")

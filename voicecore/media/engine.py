@@ -11,8 +11,9 @@ from types import TracebackType
 from voicecore.errors import ClosedError, StateError
 from voicecore.media.call import Call
 from voicecore.media.capacity import CapacityEstimate, EngineProfile
-from voicecore.media.config import CallConfig, within
+from voicecore.media.config import CallConfig
 from voicecore.media.events import CallClosed
+from voicecore.media.ranges import within
 
 if sys.platform == "linux":
     from voicecore.media._engine import NativeEngine, NativeLeg

@@ -64,7 +64,7 @@ class SpeechStopped(CallEvent):
 
 @dataclass(frozen=True, slots=True)
 class BargedIn(CallEvent):
-    """The native gate fired while agent audio was playing: the playout is paused already.
+    """The native gate fired: the playout is paused already, or will not begin.
 
     Answer with ``Call.flush()`` (confirmed) or ``Call.resume()`` (false alarm).
 

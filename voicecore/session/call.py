@@ -56,6 +56,9 @@ class SessionCall(Protocol):
     def end_segment(self) -> None:
         """The audio queued so far is complete."""
 
+    def set_thinking(self, thinking: bool) -> None:
+        """Whether an answer is on its way of which nothing sounds yet."""
+
     def mark(self, mark_id: int) -> int:
         """A mark at the end of the queue."""
 

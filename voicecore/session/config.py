@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from voicecore.errors import ConfigError
-from voicecore.media.config import within
+from voicecore.media.ranges import within
 
 __all__ = ["BACKCHANNELS", "ListenSettings", "SessionConfig", "SpeakSettings", "ThinkSettings"]
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 from voicecore.errors import ClosedError, ConfigError, RateError, StateError
@@ -96,12 +97,6 @@ class Session:
             raise RateError(
                 f"{tts.name} speaks at {tts.rate_hz} Hz and the call plays {call.play_hz} Hz;"
                 f" open the call with CallConfig(play_hz={tts.rate_hz})"
-            )
-        media = call.config
-        if media.barge_in and media.barge_in_min_speech_ms < media.min_speech_ms:
-            raise ConfigError(
-                f"barge_in_min_speech_ms is {media.barge_in_min_speech_ms}, less than min_speech_ms"
-                f" ({media.min_speech_ms}): it would fire for sounds whose end is not reported"
             )
         self.config = SessionConfig() if config is None else config
         if not isinstance(self.config, SessionConfig):
@@ -229,6 +224,7 @@ class Session:
                 now_ns = self._scheduler.now_ns()
                 actions = self._machine.step(self._inbox.popleft(), now_ns)
                 if self._machine.state != before:
+                    self._tell_gate(before)
                     self._report(ev.StateChanged(now_ns, before, self._machine.state))
                 for action in actions:
                     try:
@@ -237,6 +233,11 @@ class Session:
                         continue  # the call went first; CallClosed is on its way
         finally:
             self._stepping = False
+
+    def _tell_gate(self, before: ev.State) -> None:
+        if "thinking" in (before, self._machine.state):
+            with suppress(ClosedError):
+                self._call.set_thinking(self._machine.state == "thinking")
 
     # -- actions out -----------------------------------------------------------------------
 

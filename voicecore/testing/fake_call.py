@@ -25,10 +25,12 @@ from voicecore.media.events import (
     SpeechStarted,
     SpeechStopped,
 )
+from voicecore.media.gate import GateSettings
 
 __all__ = ["FakeCall"]
 
 _TICK_NS = 20_000_000
+_GATE_MS = 96
 
 
 class FakeCall:
@@ -56,7 +58,7 @@ class FakeCall:
         # receive side
         self._speech: list[tuple[int, int]] = []
         self._speaking: tuple[int, int] | None = None
-        self._gate_fired = False
+        self._gate_fired = self._thinking = False
         self._received = 0
         self._read = 0
         # send side
@@ -129,12 +131,18 @@ class FakeCall:
         elif (
             self.config.barge_in
             and not self._gate_fired
-            and self._sounding
-            and self._received >= begin + ms(self.config.barge_in_min_speech_ms)
+            and self._gate.action == "pause"
+            and self._received >= begin + ms(max(_GATE_MS, self._gate.min_speech_ms))
         ):
             self._gate_fired = True
             self.pause()
             self.emit(BargedIn(now, begin, self._cursor, self.sample_ns(begin)))
+
+    @property
+    def _gate(self) -> GateSettings:
+        if self._sounding:
+            return self.config.speaking
+        return self.config.thinking if self._thinking else self.config.listening
 
     def _send(self) -> None:
         if self._paused or self._cursor >= self._end:
@@ -211,6 +219,11 @@ class FakeCall:
         if self._cursor == self._end:
             self._pass_marks(flushed=False)
         return self._end
+
+    def set_thinking(self, thinking: bool) -> None:
+        """Which settings the gate uses while nothing sounds."""
+        self._check()
+        self._thinking = thinking
 
     def pause(self) -> None:
         """Freeze the playout."""
