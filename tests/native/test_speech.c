@@ -117,6 +117,5 @@ VC_TEST(rejects_bad_settings)
 }
 
 VC_MAIN(VC_RUN(starts_and_stops) VC_RUN(short_speech_is_forgotten)
-            VC_RUN(speech_resumes_within_the_silence)
-                VC_RUN(begins_when_told) VC_RUN(as_recording)
-                    VC_RUN(rejects_bad_settings))
+            VC_RUN(speech_resumes_within_the_silence) VC_RUN(begins_when_told) VC_RUN(as_recording)
+                VC_RUN(rejects_bad_settings))

@@ -11,6 +11,7 @@ from voicecore.media.srtp import SrtpKeys
 
 __all__ = ["CallConfig"]
 
+_PAUSE, _NOTHING = GateSettings(), GateSettings(action="none")
 _RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 
@@ -71,9 +72,9 @@ class CallConfig:
     min_speech_ms: int = 64
     min_silence_ms: int = 192
     barge_in: bool = True
-    speaking: GateSettings = GateSettings()
-    thinking: GateSettings = GateSettings()
-    listening: GateSettings = GateSettings(action="none")
+    speaking: GateSettings = _PAUSE
+    thinking: GateSettings = _PAUSE
+    listening: GateSettings = _NOTHING
     echo: str = "auto"
     echo_tail_ms: int = 256
     fade_ms: int = 5
