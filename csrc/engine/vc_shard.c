@@ -17,7 +17,7 @@ enum { EVENTS = 8192, HUGE_PAGE_BYTES = 1 << 21, CHUNK_BYTES = 2 * HUGE_PAGE_BYT
 vc_shard_config vc_shard_config_default(void)
 {
     vc_shard_config config = {
-        .max_calls = 4096, .event_fd = -1, .cpu = -1, .max_load = 0.9, .max_lateness_ms = 10.0};
+        .max_calls = 4096, .cpu = -1, .max_load = 0.9, .max_lateness_ms = 10.0};
     return config;
 }
 

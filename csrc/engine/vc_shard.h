@@ -10,7 +10,7 @@
  *
  *     vc_shard_create(&shard, &config);  vc_shard_start(shard);
  *     vc_shard_open(shard, &call_config, &leg);
- *     ... read config.event_fd, then vc_shard_next_event until VC_NEED_MORE ...
+ *     ... when config.waker wakes the loop: vc_shard_next_event until VC_NEED_MORE ...
  *     vc_shard_close(shard, leg);        when VC_EVENT_CLOSED came: vc_shard_free(shard, leg)
  *     vc_shard_stop(shard);  vc_shard_destroy(shard);
  */
@@ -18,6 +18,7 @@
 #define VC_SHARD_H
 
 #include "engine/vc_call.h"
+#include "engine/vc_waker.h"
 
 typedef struct vc_shard vc_shard;
 /* A call with its socket. */
@@ -27,8 +28,8 @@ typedef struct vc_shard_config {
     const vc_silero_model *model_8k;  /* required */
     const vc_silero_model *model_16k; /* required */
     int max_calls;                    /* 1..65536, default 4096 */
-    int event_fd; /* an eventfd that is written at most once a wake-up when there are new events;
-                     it may serve several shards; -1: none */
+    vc_waker *waker; /* is used when there are new events; it may serve several shards, and outlives
+                        them; NULL (default): none */
     int cpu;      /* the thread runs on this CPU only; -1 (default): wherever the system puts it */
     int priority; /* SCHED_FIFO 1..99; 0 (default): the ordinary scheduler */
     /* A call is refused when the share of a core that the shard would then need, or its smoothed
@@ -62,6 +63,7 @@ typedef enum vc_shard_stat {
     VC_SHARD_CALLS,
     VC_SHARD_EVENTS_DROPPED, /* nobody read them in time */
     VC_SHARD_EVENTS_WAITING, /* not a sum: how many are unread now */
+    VC_SHARD_LOOP_WAKEUPS,   /* how often it woke the loop */
     VC_SHARD_STAT_COUNT
 } vc_shard_stat;
 
