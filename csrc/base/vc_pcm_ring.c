@@ -100,12 +100,14 @@ static void put(_Atomic uint64_t *words, size_t at, const int16_t *samples, size
     if (head > 0) put_part(word++, lane, samples, head);
     samples += head;
     n -= head;
-    for (; n >= LANES; n -= LANES, samples += LANES) {
+    size_t whole = n / LANES;
+#pragma GCC unroll 8
+    for (size_t i = 0; i < whole; i++) {
         uint64_t value;
-        memcpy(&value, samples, sizeof value);
-        atomic_store_explicit(word++, value, memory_order_release);
+        memcpy(&value, samples + i * LANES, sizeof value);
+        atomic_store_explicit(word + i, value, memory_order_release);
     }
-    if (n > 0) put_part(word, 0, samples, n);
+    if (n % LANES > 0) put_part(word + whole, 0, samples + whole * LANES, n % LANES);
 }
 
 static void get(const _Atomic uint64_t *words, size_t at, int16_t *samples, size_t n)
@@ -116,11 +118,13 @@ static void get(const _Atomic uint64_t *words, size_t at, int16_t *samples, size
     if (head > 0) get_part(word++, lane, samples, head);
     samples += head;
     n -= head;
-    for (; n >= LANES; n -= LANES, samples += LANES) {
-        uint64_t value = atomic_load_explicit(word++, memory_order_acquire);
-        memcpy(samples, &value, sizeof value);
+    size_t whole = n / LANES;
+#pragma GCC unroll 8
+    for (size_t i = 0; i < whole; i++) {
+        uint64_t value = atomic_load_explicit(word + i, memory_order_acquire);
+        memcpy(samples + i * LANES, &value, sizeof value);
     }
-    if (n > 0) get_part(word, 0, samples, n);
+    if (n % LANES > 0) get_part(word + whole, 0, samples + whole * LANES, n % LANES);
 }
 
 /* -- writer -- */
@@ -135,7 +139,7 @@ void vc_pcm_ring_write(vc_pcm_ring *ring, const int16_t *samples, size_t n)
         end += (int64_t)take;
         atomic_store_explicit(&ring->claimed, end, memory_order_relaxed);
         put(ring->words, at, samples, first);
-        put(ring->words, 0, samples + first, take - first);
+        if (take > first) put(ring->words, 0, samples + first, take - first);
         atomic_store_explicit(&ring->end, end, memory_order_release);
         samples += take;
         n -= take;

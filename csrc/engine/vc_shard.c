@@ -130,6 +130,21 @@ void vc_shard_destroy(vc_shard *shard)
     vc_release(shard->config.allocator, shard);
 }
 
+void vc_shard_abandon(vc_shard *shard)
+{
+    close_fd(shard->wake_fd);
+    close_fd(shard->timer_fd);
+    close_fd(shard->sockets_fd);
+    close_fd(shard->epoll_fd);
+    shard->started = 0;
+}
+
+void vc_leg_abandon(vc_leg *leg)
+{
+    close_fd(leg->fd);
+    leg->fd = -1;
+}
+
 /* 0 or an errno. */
 static int place_thread(const vc_shard *shard)
 {

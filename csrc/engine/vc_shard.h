@@ -104,6 +104,12 @@ VC_CHECKED vc_status vc_shard_start(vc_shard *shard);
 void vc_shard_stop(vc_shard *shard);
 /* After all calls that were opened here are freed, wherever they were moved. */
 void vc_shard_destroy(vc_shard *shard);
+/* In the child of a fork, which the shard's thread did not follow: closes the child's copies of its
+ * descriptors, and leaves the memory alone, which the thread may have been writing to. No other
+ * call may follow. The parent notices nothing. */
+void vc_shard_abandon(vc_shard *shard);
+/* Likewise for each call. */
+void vc_leg_abandon(vc_leg *leg);
 
 /* Makes the call, binds its socket and hands it to the thread. VC_E_SYSTEM (errno) when the socket
  * cannot be had, VC_E_RANGE for an address that is not numeric, VC_FULL at max_calls or when it is
