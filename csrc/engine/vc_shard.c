@@ -49,14 +49,21 @@ static void unmap_chunk(void *context, void *memory)
     (void)munmap(start, mapped);
 }
 
+vc_allocator vc_shard_chunk_source(size_t *chunk_bytes)
+{
+    *chunk_bytes = CHUNK_BYTES - 64;
+    return (vc_allocator){map_chunk, unmap_chunk, NULL};
+}
+
 static vc_status create_parts(vc_shard *shard)
 {
     const vc_shard_config *config = &shard->config;
     size_t calls = (size_t)config->max_calls;
     vc_status status;
     if (!config->allocator) {
-        const vc_allocator chunks = {map_chunk, unmap_chunk, NULL};
-        status = vc_pool_create(&shard->pool, CHUNK_BYTES - 64, &chunks);
+        size_t bytes;
+        const vc_allocator chunks = vc_shard_chunk_source(&bytes);
+        status = vc_pool_create(&shard->pool, bytes, &chunks);
         if (status != VC_OK) return status;
     }
     shard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -1,4 +1,4 @@
-from voicecore.media._pcm_ring cimport PcmRing
+from voicecore.media._pcm_ring cimport PcmRing, RingPool
 from voicecore.media.c_engine cimport vc_address, vc_call, vc_call_config, vc_event, vc_srtp_config
 
 
@@ -18,4 +18,4 @@ cdef int fill_config(vc_call_config *out, vc_srtp_config *keys, object config,
 cdef int fill_address(vc_address *out, object address) except -1
 cdef object make_event(const vc_event *event)
 cdef int signal_of(const vc_event *event)
-cdef PcmRing make_ring(object config)
+cdef PcmRing make_ring(object config, RingPool pool)

@@ -189,8 +189,8 @@ cdef int fill_config(vc_call_config *out, vc_srtp_config *keys, object config,
     return 0
 
 
-cdef PcmRing make_ring(object config):
-    return PcmRing(config.rate_hz * config.receive_buffer_ms // 1000)
+cdef PcmRing make_ring(object config, RingPool pool):
+    return PcmRing(config.rate_hz * config.receive_buffer_ms // 1000, pool)
 
 
 cdef int signal_of(const vc_event *event):

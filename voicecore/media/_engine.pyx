@@ -8,6 +8,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from voicecore.media._call cimport NativeCall, fill_config, make_event, make_ring, signal_of
 from voicecore.media._common cimport check
+from voicecore.media._pcm_ring cimport RingPool, make_pool
 from voicecore.media._silero cimport SileroModel
 from voicecore.media.c_base cimport (
     VC_E_STATE,
@@ -74,6 +75,7 @@ cdef extern from "engine/vc_shard.h" nogil:
         const char *remote_ip
         int remote_port
     vc_shard_config vc_shard_config_default()
+    vc_allocator vc_shard_chunk_source(size_t *chunk_bytes)
     vc_status vc_shard_create(vc_shard **out, const vc_shard_config *config)
     vc_status vc_shard_start(vc_shard *shard)
     void vc_shard_stop(vc_shard *shard)
@@ -163,6 +165,7 @@ cdef class NativeEngine:
     cdef readonly bint forked
     cdef int event_fd
     cdef vc_waker waker
+    cdef RingPool rings
     cdef dict legs
     cdef list loads
     cdef set draining
@@ -182,6 +185,8 @@ cdef class NativeEngine:
     ):
         cdef vc_shard_config config = vc_shard_config_default()
         cdef int i
+        cdef size_t chunk_bytes
+        cdef vc_allocator chunks = vc_shard_chunk_source(&chunk_bytes)
         self.event_fd = -1
         self.legs = {}
         if not 1 <= shards <= 64:
@@ -193,6 +198,7 @@ cdef class NativeEngine:
         self.loads = [0] * shards
         self.draining = set()
         self.max_calls = max_calls
+        self.rings = make_pool(chunk_bytes, &chunks)
         self.model_8k = silero_model(8000, level)
         self.model_16k = silero_model(16000, level)
         self.event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
@@ -271,7 +277,7 @@ cdef class NativeEngine:
         cdef NativeLeg leg = NativeLeg()
         if self.shard_count == 0:
             raise StateError("the engine is stopped; make a new one")
-        leg.received = make_ring(config)
+        leg.received = make_ring(config, self.rings)
         fill_config(&native.call, &keys, config, self.next_number + 1)
         local_ip = config.local[0].encode()
         native.local_ip = local_ip

@@ -21,7 +21,23 @@ cdef extern from "base/vc_pcm_ring.h" nogil:
     void vc_pcm_ring_want(vc_pcm_ring *ring, size_t n)
 
 
+cdef extern from "base/vc_pool.h" nogil:
+    ctypedef struct vc_pool:
+        pass
+    vc_status vc_pool_create(vc_pool **out, size_t chunk_bytes, const vc_allocator *source)
+    void vc_pool_destroy(vc_pool *pool)
+    const vc_allocator *vc_pool_allocator(const vc_pool *pool)
+
+
+cdef class RingPool:
+    cdef vc_pool *handle
+
+
+cdef RingPool make_pool(size_t chunk_bytes, const vc_allocator *source)
+
+
 cdef class PcmRing:
+    cdef RingPool pool
     cdef vc_pcm_ring *handle
     cdef const int16_t *storage
     cdef size_t capacity

@@ -12,14 +12,31 @@ from voicecore import errors as _errors  # used by the inline functions of _comm
 from voicecore.errors import AudioGoneError, ConfigError, LengthError
 
 
+cdef class RingPool:
+    """Where the rings of one engine take their memory; lives as long as the last of them."""
+
+    def __dealloc__(self):
+        vc_pool_destroy(self.handle)
+
+
+cdef RingPool make_pool(size_t chunk_bytes, const vc_allocator *source):
+    cdef RingPool pool = RingPool()
+    check(vc_pool_create(&pool.handle, chunk_bytes, source), "memory for received audio")
+    return pool
+
+
 cdef class PcmRing:
     """The last samples of a stream; a media thread writes while Python reads.
 
     Not for users: see Call.read_audio, Call.chunks and Call.replay.
     """
 
-    def __cinit__(self, size_t samples):
-        check(vc_pcm_ring_create(&self.handle, samples, NULL), "the ring of received audio")
+    def __cinit__(self, size_t samples, RingPool pool=None):
+        cdef const vc_allocator *allocator = NULL
+        if pool is not None:
+            allocator = vc_pool_allocator(pool.handle)
+        self.pool = pool
+        check(vc_pcm_ring_create(&self.handle, samples, allocator), "the ring of received audio")
         self.storage = vc_pcm_ring_storage(self.handle, &self.capacity)
 
     def __dealloc__(self):

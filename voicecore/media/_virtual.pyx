@@ -60,7 +60,7 @@ cdef class NativeVirtualEngine:
         cdef vc_srtp_config keys
         cdef vc_address remote
         cdef NativeCall call = NativeCall()
-        call.received = make_ring(config)
+        call.received = make_ring(config, None)
         self.next_number += 1
         fill_config(&native, &keys, config, self.next_number)
         native.model = (
