@@ -14,14 +14,14 @@
 #define MAX_SAMPLES ((size_t)1 << 26)
 
 struct vc_pcm_ring {
-    /* the writer's line */
+    /* the writer's line; a wish is rare */
     _Alignas(64) _Atomic int64_t claimed;
     _Atomic int64_t end;
+    _Atomic int64_t wanted; /* INT64_MAX: nothing */
     size_t capacity;
     _Atomic uint64_t *words;
     /* the reader's line */
-    _Alignas(64) _Atomic int64_t wanted; /* INT64_MAX: nothing */
-    int64_t next;
+    _Alignas(64) int64_t next;
     uint64_t dropped;
     vc_allocator allocator;
     int custom_allocator;

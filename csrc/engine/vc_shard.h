@@ -108,8 +108,8 @@ void vc_shard_stop(vc_shard *shard);
 /* After all calls that were opened here are freed, wherever they were moved. */
 void vc_shard_destroy(vc_shard *shard);
 /* In the child of a fork, which the shard's thread did not follow: closes the child's copies of its
- * descriptors, and leaves the memory alone, which the thread may have been writing to. No other
- * call may follow. The parent notices nothing. */
+ * descriptors, and leaves the memory alone, which the thread may have been writing to. Of the other
+ * calls only vc_shard_stop may follow, which does nothing then. The parent notices nothing. */
 void vc_shard_abandon(vc_shard *shard);
 /* Likewise for each call. */
 void vc_leg_abandon(vc_leg *leg);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -245,6 +246,39 @@ VC_TEST(lost_events_are_told_of_when_nothing_else_happens)
     close(event_fd);
 }
 
+VC_TEST(a_forked_child_leaves_the_parents_shard_alone)
+{
+    int event_fd = eventfd(0, EFD_NONBLOCK);
+    vc_shard *shard = create(event_fd);
+    vc_leg *leg = NULL;
+    vc_leg_config config = settings(1);
+    VC_NEED(vc_shard_open(shard, &config, &leg) == VC_OK);
+    vc_playout *playout = vc_call_playout(vc_leg_call(leg));
+    int before[2], after[2];
+    VC_NEED(pipe(before) == 0);
+    close(before[0]);
+    close(before[1]);
+    pid_t child = fork();
+    VC_NEED(child >= 0);
+    if (child == 0) {
+        vc_leg_abandon(leg);
+        vc_shard_abandon(shard);
+        vc_shard_stop(shard); /* there is nothing to wait for */
+        /* The lowest free descriptors are the shard's now. */
+        _exit(pipe(after) == 0 && after[0] < before[0] && after[1] < before[1] ? 0 : 1);
+    }
+    int status = -1;
+    VC_CHECK_EQ(waitpid(child, &status, 0), child);
+    VC_CHECK_EQ(status, 0);
+    VC_CHECK_OK(vc_playout_mark(playout, 5));
+    vc_event event;
+    VC_CHECK(await(shard, event_fd, VC_EVENT_MARK_REACHED, 1, &event));
+    vc_shard_stop(shard);
+    vc_shard_free(shard, leg);
+    vc_shard_destroy(shard);
+    close(event_fd);
+}
+
 VC_TEST(commands_are_obeyed_when_ticks_are_always_late)
 {
     int event_fd = eventfd(0, EFD_NONBLOCK);
@@ -343,6 +377,7 @@ int main(void)
     VC_RUN(unread_events_are_counted_not_piled_up)
     VC_RUN(lost_events_are_told_of_when_nothing_else_happens)
     VC_RUN(two_shards_wake_one_loop_at_most_once_a_period)
+    VC_RUN(a_forked_child_leaves_the_parents_shard_alone)
     VC_RUN(commands_are_obeyed_when_ticks_are_always_late)
     vc_silero_model_destroy(model_8k);
     vc_silero_model_destroy(model_16k);
