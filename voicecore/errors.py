@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "AudioFileError",
+    "AudioGoneError",
     "BufferTooSmallError",
     "ClosedError",
     "ConcurrentUseError",
@@ -15,6 +16,7 @@ __all__ = [
     "CpuLevelError",
     "DataError",
     "DtypeError",
+    "ForkedError",
     "LengthError",
     "MissingLibraryError",
     "MissingModelError",
@@ -69,6 +71,25 @@ class ConcurrentUseError(VoicecoreError, RuntimeError):
 
 class StateError(VoicecoreError, RuntimeError):
     """The call is not allowed in the present state of the object."""
+
+
+class ForkedError(StateError):
+    """The object's threads were left behind in the parent process by a fork.
+
+    The child makes a new engine; the parent's goes on undisturbed.
+    """
+
+
+class AudioGoneError(VoicecoreError, LookupError):
+    """Received audio that is no longer held: the ring has come round since.
+
+    Attributes:
+        oldest_sample: index of the oldest sample that was held then.
+    """
+
+    def __init__(self, message: str, oldest_sample: int = 0) -> None:
+        super().__init__(message)
+        self.oldest_sample = oldest_sample
 
 
 class CapacityError(StateError):

@@ -189,6 +189,7 @@ int main(int argc, char **argv)
         vc_call_config call = vc_call_config_default();
         call.play_hz = 8000;
         call.play_buffer_ms = 500;
+        call.receive_buffer_ms = 4000;
         call.barge_in_min_speech_ms = 0;
         call.model = vad;
         call.sink = (vc_event_sink){ignore, NULL};

@@ -192,11 +192,8 @@ def stage_us(first: Snapshot, last: Snapshot) -> dict[str, float]:
 
 
 def ring_memory_bytes(receive_buffer_ms: int) -> int:
-    """The ring of received PCM: blocks of 20 ms with their index, rounded up to a power of two."""
-    blocks = 1
-    while blocks < receive_buffer_ms // 20 + 1:
-        blocks *= 2
-    return blocks * 336
+    """The ring of received PCM at 8 kHz, with what is given up while it is overwritten."""
+    return 2 * (8 * receive_buffer_ms + 1024)
 
 
 # -- the driver --------------------------------------------------------------------------------

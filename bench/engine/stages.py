@@ -5,8 +5,7 @@
 
 Links bench_stages.c with the libraries of the last build. Thread CPU time, both sides in turns in
 one process with as many objects. take: RTP, jitter buffer, G.711 (engine: and the rings); judge:
-the VAD's batch (engine: and the gate); render: playout, G.711, RTP. The received ring is not read,
-so it is full after 4 s and pushing into it gets cheaper: keep --seconds at 4 or less.
+the VAD's batch (engine: and the gate); render: playout, G.711, RTP.
 """
 
 from __future__ import annotations

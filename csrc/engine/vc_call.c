@@ -1,6 +1,5 @@
-/* vc_call: see vc_call.h. What crosses to Python's thread goes through single-producer rings (audio
- * in blocks that carry their sample index, so that a reader that was away sees a jump, not a shift)
- * or relaxed atomics (start times, counters). */
+/* vc_call: see vc_call.h. What crosses to Python's thread goes through rings of one writer each, or
+ * relaxed atomics (start times, counters). */
 #include "engine/vc_call.h"
 #include "engine/vc_call_state.h"
 
@@ -24,7 +23,8 @@ vc_call_config vc_call_config_default(void)
         .max_jitter_ms = 400,
         .rtp_timeout_ms = 5000,
         .play_buffer_ms = 5000,
-        .receive_buffer_ms = 4000,
+        .receive_buffer_ms = 30000,
+        .sent_buffer_ms = 4000,
         .guard = vc_source_guard_config_default(),
         .rtcp_seed = 1,
         .rtcp_cname = "voicecore",
@@ -58,7 +58,8 @@ static vc_status create_parts(vc_call *call, const vc_call_config *given)
         .min_silence_samples = config->min_silence_ms * config->rate_hz / 1000,
     };
     size_t second = (size_t)config->rate_hz;
-    size_t blocks = second * (size_t)config->receive_buffer_ms / 1000 / BLOCK + 1;
+    size_t kept = second * (size_t)config->receive_buffer_ms / 1000;
+    size_t sent = second * (size_t)config->sent_buffer_ms / 1000;
 
     vc_gate_config gate = config->gate;
     gate.window_samples = (int32_t)call->window_samples;
@@ -70,8 +71,9 @@ static vc_status create_parts(vc_call *call, const vc_call_config *given)
         status = vc_background_init(&call->background, config->rate_hz, gate.window_samples);
     if (status == VC_OK) status = vc_playout_create(&call->playout, &playout);
     if (status == VC_OK) status = vc_silero_create(&call->vad, config->model, config->allocator);
-    if (status == VC_OK)
-        status = vc_ring_create(&call->received, sizeof(audio_block), blocks, config->allocator);
+    call->received = config->received;
+    if (status == VC_OK && !call->received)
+        status = vc_pcm_ring_create(&call->received, kept, config->allocator);
     if (status == VC_OK)
         status = vc_ring_create(&call->unjudged, sizeof(int16_t), second / 8, config->allocator);
     if (status == VC_OK)
@@ -87,7 +89,7 @@ static vc_status create_parts(vc_call *call, const vc_call_config *given)
     }
     call->config.srtp = NULL; /* the caller's, and wiped by him */
     if (status == VC_OK && config->record_sent)
-        status = vc_ring_create(&call->sent, sizeof(audio_block), blocks, config->allocator);
+        status = vc_pcm_ring_create(&call->sent, sent, config->allocator);
     if (status == VC_OK && config->pushed)
         status = vc_ring_create(&call->pushed, sizeof(int16_t), second, config->allocator);
     if (status == VC_OK && !config->pushed) status = vc_jitter_create(&call->jitter, &jitter);
@@ -113,6 +115,7 @@ vc_status vc_call_create(vc_call **out, const vc_call_config *config)
     if (config->srtp && !config->srtp_library) return VC_E_NULL;
     if (!memchr(config->rtcp_cname, 0, sizeof config->rtcp_cname)) return VC_E_RANGE;
     if (config->receive_buffer_ms < 100 || config->receive_buffer_ms > 60000) return VC_E_RANGE;
+    if (config->sent_buffer_ms < 100 || config->sent_buffer_ms > 60000) return VC_E_RANGE;
     if (config->min_speech_ms < 0 || config->min_silence_ms < 0 || config->rtp_timeout_ms < 0)
         return VC_E_RANGE;
     vc_call *call = vc_allocate(config->allocator, sizeof(vc_call));
@@ -140,10 +143,10 @@ void vc_call_destroy(vc_call *call)
     vc_srtp_destroy(call->srtp);
     vc_ring_destroy(call->remotes);
     vc_ring_destroy(call->pushed);
-    vc_ring_destroy(call->sent);
+    vc_pcm_ring_destroy(call->sent);
     vc_ring_destroy(call->digits);
     vc_ring_destroy(call->unjudged);
-    vc_ring_destroy(call->received);
+    if (!call->config.received) vc_pcm_ring_destroy(call->received);
     vc_silero_destroy(call->vad);
     vc_playout_destroy(call->playout);
     vc_release(call->config.allocator, call);
@@ -182,60 +185,33 @@ vc_status vc_call_set_remote(vc_call *call, const vc_address *remote)
     return vc_ring_push(call->remotes, remote, &one);
 }
 
-/* Copies blocks from a ring until the room or the run of consecutive samples ends. */
-static vc_status read_blocks(vc_ring *ring, audio_block *part, int32_t *used, int16_t *samples,
-                             size_t *n, int64_t *first)
-{
-    size_t room = *n, done = 0;
-    while (done < room) {
-        if (*used >= part->n) {
-            size_t one = 1;
-            if (vc_ring_pull(ring, part, &one) != VC_OK) break;
-            *used = 0;
-        }
-        int64_t at = part->first + *used;
-        if (done == 0)
-            *first = at;
-        else if (at != *first + (int64_t)done)
-            break;
-        size_t left = (size_t)(part->n - *used);
-        size_t take = left < room - done ? left : room - done;
-        memcpy(samples + done, part->samples + *used, take * sizeof(int16_t));
-        *used += (int32_t)take;
-        done += take;
-    }
-    *n = done;
-    return done > 0 ? VC_OK : VC_NEED_MORE;
-}
-
 vc_status vc_call_read(vc_call *call, int16_t *samples, size_t *n, int64_t *first)
 {
-    return read_blocks(call->received, &call->received_part, &call->received_used, samples, n,
-                       first);
+    return vc_pcm_ring_pull(call->received, samples, n, first);
 }
 
 vc_status vc_call_read_sent(vc_call *call, int16_t *samples, size_t *n, int64_t *first)
 {
-    if (!call->sent) {
-        *n = 0;
-        return VC_E_STATE;
-    }
-    return read_blocks(call->sent, &call->sent_part, &call->sent_used, samples, n, first);
-}
-
-static size_t readable(const vc_ring *ring, const audio_block *part, int32_t used)
-{
-    return ring ? vc_ring_level(ring) * BLOCK + (size_t)(part->n - used) : 0;
+    if (call->sent) return vc_pcm_ring_pull(call->sent, samples, n, first);
+    *n = 0;
+    return VC_E_STATE;
 }
 
 size_t vc_call_readable(const vc_call *call)
 {
-    return readable(call->received, &call->received_part, call->received_used);
+    int64_t first;
+    return vc_pcm_ring_unread(call->received, &first);
 }
 
 size_t vc_call_sent_readable(const vc_call *call)
 {
-    return readable(call->sent, &call->sent_part, call->sent_used);
+    int64_t first;
+    return call->sent ? vc_pcm_ring_unread(call->sent, &first) : 0;
+}
+
+vc_pcm_ring *vc_call_received(const vc_call *call)
+{
+    return call->received;
 }
 
 int64_t vc_call_received_start_ns(const vc_call *call)
@@ -252,4 +228,6 @@ void vc_call_get_stats(const vc_call *call, uint64_t *stats)
 {
     for (int i = 0; i < VC_STAT_COUNT; i++)
         stats[i] = atomic_load_explicit(&call->stats[i], memory_order_relaxed);
+    stats[VC_STAT_UNREAD_DROPPED_SAMPLES] = vc_pcm_ring_dropped(call->received);
+    stats[VC_STAT_SENT_DROPPED_SAMPLES] = call->sent ? vc_pcm_ring_dropped(call->sent) : 0;
 }

@@ -1,7 +1,7 @@
 /* vc_call: the receive and the send path of one call; no thread, no socket, no clock.
  *
  * Receive: datagram -> RTP -> listen-mode jitter buffer -> receive timeline -> VAD windows and the
- * queue for Python. Send: playout -> fade -> resample -> encode -> one RTP packet per 20 ms tick.
+ * ring for Python. Send: playout -> fade -> resample -> encode -> one RTP packet per 20 ms tick.
  * The shard drives it with real time and sockets, the tests with a virtual clock: same results.
  *
  * Two threads: the producer (Python's loop) uses the functions marked so; all others belong to the
@@ -10,6 +10,7 @@
 #ifndef VC_CALL_H
 #define VC_CALL_H
 
+#include "base/vc_pcm_ring.h"
 #include "engine/vc_event.h"
 #include "engine/vc_playout.h"
 #include "engine/vc_source_guard.h"
@@ -21,7 +22,6 @@
 
 /* Largest datagram that a tick builds: header, 20 ms of L16 at 16 kHz and an SRTP tag. */
 #define VC_CALL_MAX_PACKET_BYTES (VC_RTP_HEADER_BYTES + 640 + VC_SRTP_MAX_TRAILER_BYTES)
-#define VC_CALL_BLOCK_SAMPLES    160
 
 typedef struct vc_call vc_call;
 
@@ -45,7 +45,12 @@ typedef struct vc_call_config {
     int fade_ms;
     int loss_wait_ms, max_jitter_ms;
     int rtp_timeout_ms; /* 0: never */
-    int play_buffer_ms, receive_buffer_ms;
+    int play_buffer_ms;
+    int receive_buffer_ms; /* what was received is kept so long, read or not; 100..60000 */
+    int sent_buffer_ms;    /* what was sent likewise, with record_sent; 100..60000 */
+    /* Where received audio goes. NULL: a ring of the call's own, gone with it. Else the caller's,
+       which he destroys after the call; receive_buffer_ms is then not looked at. */
+    vc_pcm_ring *received;
     vc_source_guard_config guard;
     int rtcp; /* 1: reports on the RTP port (RFC 5761); default 0 */
     uint32_t rtcp_seed;
@@ -72,8 +77,8 @@ typedef enum vc_call_stat {
     VC_STAT_RESETS,
     VC_STAT_RECEIVED_SAMPLES, /* length of the receive timeline */
     VC_STAT_CONCEALED_SAMPLES,
-    VC_STAT_UNREAD_DROPPED_SAMPLES, /* received, but nobody read them in time */
-    VC_STAT_SENT_DROPPED_SAMPLES,   /* sent, but nobody read them back in time */
+    VC_STAT_UNREAD_DROPPED_SAMPLES, /* received, but overwritten before anybody read them */
+    VC_STAT_SENT_DROPPED_SAMPLES,   /* sent, but overwritten before they were read back */
     VC_STAT_UNDERRUNS,
     VC_STAT_SEND_ERRORS,
     VC_STAT_JITTER_US,
@@ -117,9 +122,11 @@ VC_RT vc_status vc_call_set_remote(vc_call *call, const vc_address *remote);
 VC_RT vc_status vc_call_read(vc_call *call, int16_t *samples, size_t *n, int64_t *first);
 /* What was sent, likewise. VC_E_STATE if the call does not record it. */
 VC_RT vc_status vc_call_read_sent(vc_call *call, int16_t *samples, size_t *n, int64_t *first);
-/* At least as many samples as the two reads above can give now. */
+/* As many samples as the two reads above can give now. */
 VC_RT size_t vc_call_readable(const vc_call *call);
 VC_RT size_t vc_call_sent_readable(const vc_call *call);
+/* The ring of received audio: read it in place, once more, or ask to be told (VC_EVENT_AUDIO). */
+VC_RT vc_pcm_ring *vc_call_received(const vc_call *call);
 /* When received and sent sample 0 were on the wire, by the packets that were least late; 0 if not
  * yet. A sample's place on the wire is this plus its index at the call's rate. */
 VC_RT int64_t vc_call_received_start_ns(const vc_call *call);

@@ -37,21 +37,9 @@ static int64_t arrival_of(const vc_call *call, int64_t sample)
     return 0;
 }
 
-void vc_call_queue_blocks(vc_call *call, vc_ring *ring, int64_t first, const int16_t *samples,
-                          size_t n, vc_call_stat dropped)
+void vc_call_announce(vc_call *call, int64_t now_ns)
 {
-    while (n > 0) {
-        audio_block block;
-        size_t take = n < BLOCK ? n : BLOCK, one = 1;
-        block.first = first;
-        block.n = (int32_t)take;
-        memcpy(block.samples, samples, take * sizeof(int16_t));
-        memset(block.samples + take, 0, (BLOCK - take) * sizeof(int16_t));
-        if (vc_ring_push(ring, &block, &one) != VC_OK) vc_call_count(call, dropped, take);
-        first += (int64_t)take;
-        samples += take;
-        n -= take;
-    }
+    if (vc_pcm_ring_due(call->received)) vc_call_post(call, VC_EVENT_AUDIO, now_ns);
 }
 
 /* Moves waiting samples into the window until it is full. */
@@ -139,9 +127,10 @@ void vc_call_judge(vc_call *call, float probability, int64_t now_ns)
 }
 
 /* Gives samples of the receive timeline to the reader and the VAD. */
-static void deliver(vc_call *call, int64_t first, const int16_t *samples, size_t n, int64_t now_ns)
+static void deliver(vc_call *call, const int16_t *samples, size_t n, int64_t now_ns)
 {
-    vc_call_queue_blocks(call, call->received, first, samples, n, VC_STAT_UNREAD_DROPPED_SAMPLES);
+    vc_pcm_ring_write(call->received, samples, n);
+    vc_call_announce(call, now_ns);
     while (n > 0) {
         size_t taken = add_unjudged(call, samples, n);
         samples += taken;
@@ -168,16 +157,16 @@ static void accept(vc_call *call, const int16_t *samples, size_t n, int decoded,
         atomic_store_explicit(&call->received_start_ns, arrival_ns, memory_order_relaxed);
     }
     call->arrivals[call->arrival_count++ % ARRIVALS] = (arrival){call->receive_end, arrival_ns};
-    int64_t first = call->receive_end;
     call->receive_end += (int64_t)n;
     vc_call_set_stat(call, VC_STAT_RECEIVED_SAMPLES, (uint64_t)call->receive_end);
     if (!call->echo) {
-        deliver(call, first, samples, n, now_ns);
+        deliver(call, samples, n, now_ns);
         return;
     }
     int16_t clean[READ_SAMPLES + VC_CALL_ECHO_EXTRA];
+    int64_t first; /* where the ring ends */
     n = vc_call_echo_process(call->echo, samples, n, decoded, clean, &first);
-    deliver(call, first, clean, n, now_ns);
+    deliver(call, clean, n, now_ns);
 }
 
 /* The fastest packet says best when sample 0 was on the wire; pushed audio has no pace. */

@@ -107,9 +107,8 @@ vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, size_t *n
     int64_t start_ns = now_ns - vc_call_samples_to_ns(call, call->sent_end);
     if (call->sent_end == 0 || start_ns < vc_call_sent_start_ns(call))
         atomic_store_explicit(&call->sent_start_ns, start_ns, memory_order_relaxed);
-    if (call->sent)
-        vc_call_queue_blocks(call, call->sent, call->sent_end, samples, frame,
-                             VC_STAT_SENT_DROPPED_SAMPLES);
+    if (call->sent) vc_pcm_ring_write(call->sent, samples, frame);
+    vc_call_announce(call, now_ns);
     call->sent_end += (int64_t)frame;
     check_timeout(call, now_ns);
     publish_stats(call);

@@ -19,14 +19,8 @@
 #include "vad/vc_background.h"
 #include "vad/vc_speech.h"
 
-enum { BLOCK = VC_CALL_BLOCK_SAMPLES, MAX_WINDOW = 512, MAX_FRAME = 320 };
+enum { MAX_WINDOW = 512, MAX_FRAME = 320 };
 enum { ARRIVALS = 256, DIGITS = 64, REMOTES = 4, MAX_DATAGRAM = 2048 };
-
-typedef struct audio_block {
-    int64_t first;
-    int32_t n;
-    int16_t samples[BLOCK];
-} audio_block;
 
 typedef struct arrival {
     int64_t sample, ns;
@@ -46,7 +40,8 @@ struct vc_call {
     vc_speech speech;
     vc_gate gate;
     vc_background background;
-    vc_ring *received, *sent, *pushed, *digits, *remotes;
+    vc_pcm_ring *received, *sent;
+    vc_ring *pushed, *digits, *remotes;
     size_t window_samples;
     vc_source_guard guard;
     vc_rtcp_session rtcp;
@@ -76,9 +71,6 @@ struct vc_call {
     _Atomic int thinking;
     _Atomic int64_t received_start_ns, sent_start_ns;
     _Atomic uint64_t stats[VC_STAT_COUNT];
-    /* the block that a read has begun */
-    audio_block received_part, sent_part;
-    int32_t received_used, sent_used;
 };
 
 static inline void vc_call_set_stat(vc_call *call, vc_call_stat stat, uint64_t value)
@@ -103,8 +95,7 @@ void vc_call_heard(vc_call *call, int64_t now_ns);
 vc_status vc_call_admit(vc_call *call, const vc_address *from, const uint8_t *bytes, size_t n,
                         uint8_t *plain, vc_rtp_packet *packet, int64_t now_ns);
 void vc_call_take_remotes(vc_call *call, int64_t now_ns);
-/* Splits samples into blocks for Python's thread; what does not fit is dropped and counted. */
-void vc_call_queue_blocks(vc_call *call, vc_ring *ring, int64_t first, const int16_t *samples,
-                          size_t n, vc_call_stat dropped);
+/* Says that as much was received as the reader wants, if it was. */
+void vc_call_announce(vc_call *call, int64_t now_ns);
 
 #endif

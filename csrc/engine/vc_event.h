@@ -17,6 +17,7 @@ typedef enum vc_event_kind {
     VC_EVENT_EVENTS_LOST, /* a: how many; of the shard, no call */
     VC_EVENT_CLOSED,
     VC_EVENT_BYE_RECEIVED, /* RTCP: the other side has left; packets may still come */
+    VC_EVENT_AUDIO,        /* as much received audio is unread as vc_pcm_ring_want asked for */
 } vc_event_kind;
 
 typedef struct vc_event {

@@ -17,7 +17,7 @@ enum { EVENTS = 8192, HUGE_PAGE_BYTES = 1 << 21, CHUNK_BYTES = 2 * HUGE_PAGE_BYT
 vc_shard_config vc_shard_config_default(void)
 {
     vc_shard_config config = {
-        .max_calls = 4096, .event_fd = -1, .cpu = -1, .max_load = 0.9, .max_lateness_ms = 10.0};
+        .max_calls = 4096, .cpu = -1, .max_load = 0.9, .max_lateness_ms = 10.0};
     return config;
 }
 
@@ -49,14 +49,21 @@ static void unmap_chunk(void *context, void *memory)
     (void)munmap(start, mapped);
 }
 
+vc_allocator vc_shard_chunk_source(size_t *chunk_bytes)
+{
+    *chunk_bytes = CHUNK_BYTES - 64;
+    return (vc_allocator){map_chunk, unmap_chunk, NULL};
+}
+
 static vc_status create_parts(vc_shard *shard)
 {
     const vc_shard_config *config = &shard->config;
     size_t calls = (size_t)config->max_calls;
     vc_status status;
     if (!config->allocator) {
-        const vc_allocator chunks = {map_chunk, unmap_chunk, NULL};
-        status = vc_pool_create(&shard->pool, CHUNK_BYTES - 64, &chunks);
+        size_t bytes;
+        const vc_allocator chunks = vc_shard_chunk_source(&bytes);
+        status = vc_pool_create(&shard->pool, bytes, &chunks);
         if (status != VC_OK) return status;
     }
     shard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -128,6 +135,21 @@ void vc_shard_destroy(vc_shard *shard)
     close_fd(shard->sockets_fd);
     close_fd(shard->epoll_fd);
     vc_release(shard->config.allocator, shard);
+}
+
+void vc_shard_abandon(vc_shard *shard)
+{
+    close_fd(shard->wake_fd);
+    close_fd(shard->timer_fd);
+    close_fd(shard->sockets_fd);
+    close_fd(shard->epoll_fd);
+    shard->started = 0;
+}
+
+void vc_leg_abandon(vc_leg *leg)
+{
+    close_fd(leg->fd);
+    leg->fd = -1;
 }
 
 /* 0 or an errno. */

@@ -10,7 +10,7 @@
  *
  *     vc_shard_create(&shard, &config);  vc_shard_start(shard);
  *     vc_shard_open(shard, &call_config, &leg);
- *     ... read config.event_fd, then vc_shard_next_event until VC_NEED_MORE ...
+ *     ... when config.waker wakes the loop: vc_shard_next_event until VC_NEED_MORE ...
  *     vc_shard_close(shard, leg);        when VC_EVENT_CLOSED came: vc_shard_free(shard, leg)
  *     vc_shard_stop(shard);  vc_shard_destroy(shard);
  */
@@ -18,6 +18,7 @@
 #define VC_SHARD_H
 
 #include "engine/vc_call.h"
+#include "engine/vc_waker.h"
 
 typedef struct vc_shard vc_shard;
 /* A call with its socket. */
@@ -27,8 +28,8 @@ typedef struct vc_shard_config {
     const vc_silero_model *model_8k;  /* required */
     const vc_silero_model *model_16k; /* required */
     int max_calls;                    /* 1..65536, default 4096 */
-    int event_fd; /* an eventfd that is written at most once a wake-up when there are new events;
-                     it may serve several shards; -1: none */
+    vc_waker *waker; /* is used when there are new events; it may serve several shards, and outlives
+                        them; NULL (default): none */
     int cpu;      /* the thread runs on this CPU only; -1 (default): wherever the system puts it */
     int priority; /* SCHED_FIFO 1..99; 0 (default): the ordinary scheduler */
     /* A call is refused when the share of a core that the shard would then need, or its smoothed
@@ -62,6 +63,7 @@ typedef enum vc_shard_stat {
     VC_SHARD_CALLS,
     VC_SHARD_EVENTS_DROPPED, /* nobody read them in time */
     VC_SHARD_EVENTS_WAITING, /* not a sum: how many are unread now */
+    VC_SHARD_LOOP_WAKEUPS,   /* how often it woke the loop */
     VC_SHARD_STAT_COUNT
 } vc_shard_stat;
 
@@ -95,6 +97,9 @@ typedef struct vc_shard_estimate {
 } vc_shard_estimate;
 
 vc_shard_config vc_shard_config_default(void);
+/* A source of huge pages for a vc_pool with chunks of *chunk_bytes, as the calls' own is: for rings
+ * that outlive their shard. */
+vc_allocator vc_shard_chunk_source(size_t *chunk_bytes);
 VC_CHECKED vc_status vc_shard_create(vc_shard **out, const vc_shard_config *config);
 /* VC_E_SYSTEM (errno): no thread, or it may not be pinned or have its priority. */
 VC_CHECKED vc_status vc_shard_start(vc_shard *shard);
@@ -102,6 +107,12 @@ VC_CHECKED vc_status vc_shard_start(vc_shard *shard);
 void vc_shard_stop(vc_shard *shard);
 /* After all calls that were opened here are freed, wherever they were moved. */
 void vc_shard_destroy(vc_shard *shard);
+/* In the child of a fork, which the shard's thread did not follow: closes the child's copies of its
+ * descriptors, and leaves the memory alone, which the thread may have been writing to. Of the other
+ * calls only vc_shard_stop may follow, which does nothing then. The parent notices nothing. */
+void vc_shard_abandon(vc_shard *shard);
+/* Likewise for each call. */
+void vc_leg_abandon(vc_leg *leg);
 
 /* Makes the call, binds its socket and hands it to the thread. VC_E_SYSTEM (errno) when the socket
  * cannot be had, VC_E_RANGE for an address that is not numeric, VC_FULL at max_calls or when it is

@@ -142,17 +142,37 @@ static int sleep_until_due(vc_shard *shard, int *sockets_ready)
     return woken;
 }
 
+/* When the loop is to hear of events that were posted. */
+static int64_t news_due_ns(const vc_shard *shard)
+{
+    if (!shard->events_posted || !shard->config.waker) return INT64_MAX;
+    return vc_waker_due_ns(shard->config.waker);
+}
+
+/* Wakes the loop, unless that must wait or it has taken the events already. */
+static void tell(vc_shard *shard)
+{
+    if (!shard->config.waker || vc_ring_level(shard->events) == 0) {
+        shard->events_posted = 0;
+    } else if (vc_waker_wake(shard->config.waker, vc_shard_now_ns())) {
+        shard->events_posted = 0;
+        vc_shard_add_stat(shard, VC_SHARD_LOOP_WAKEUPS, 1);
+    }
+}
+
 void *vc_shard_run(void *argument)
 {
     vc_shard *shard = argument;
     vc_shard_meter_start(shard);
-    int64_t turn = vc_shard_now_ns() / VC_TICK_NS + 1, armed = 0;
+    int64_t turn = vc_shard_now_ns() / VC_TICK_NS + 1, armed_ns = 0;
     shard->slots[0].due = turn * VC_TICK_MS;
     while (!shard->stopping) {
         vc_shard_slot *next = next_slot(shard);
-        if (next->due != armed) {
-            armed = next->due;
-            arm(shard, armed * VC_NS_PER_MS);
+        int64_t wake_ns = news_due_ns(shard), due_ns = next->due * VC_NS_PER_MS;
+        if (wake_ns < due_ns) due_ns = wake_ns;
+        if (due_ns != armed_ns) {
+            armed_ns = due_ns;
+            arm(shard, armed_ns);
         }
         int sockets_ready, woken = sleep_until_due(shard, &sockets_ready);
         vc_shard_meter_round(shard);
@@ -171,12 +191,9 @@ void *vc_shard_run(void *argument)
         /* One a round, however many are due: under overload sockets and commands get their turn. */
         if (!shard->stopping && vc_shard_now_ns() >= next->due * VC_NS_PER_MS)
             run_slot(shard, next);
-        if (shard->events_posted) {
-            shard->events_posted = 0;
-            vc_shard_write_one(shard->config.event_fd);
-        }
+        if (shard->events_posted) tell(shard);
     }
     vc_shard_remove_all(shard);
-    vc_shard_write_one(shard->config.event_fd);
+    if (shard->config.waker) vc_shard_write_one(shard->config.waker->fd);
     return NULL;
 }

@@ -21,7 +21,7 @@ from voicecore.errors import (
     RateError,
     StateError,
 )
-from voicecore.media import _call
+from voicecore.media import _pcm_ring
 from voicecore.media.call import Call
 from voicecore.media.config import CallConfig
 from voicecore.media.events import (
@@ -347,7 +347,7 @@ def test_a_read_without_memory_leaves_the_call_usable(monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr(_call, "np", SimpleNamespace(empty=refuse, int16=np.int16))
+        patched.setattr(_pcm_ring, "np", SimpleNamespace(empty=refuse, int16=np.int16))
         with pytest.raises(MemoryError):
             agent.read_audio()
     assert len(agent.read_audio()[0]) > 0

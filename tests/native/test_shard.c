@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,17 +31,25 @@ int clock_gettime(clockid_t id, struct timespec *now)
 
 static vc_silero_model *model_8k, *model_16k;
 
-static vc_shard *create(int event_fd)
+static vc_waker waker;
+
+static vc_shard *start_shard(void)
 {
     vc_shard_config config = vc_shard_config_default();
     config.model_8k = model_8k;
     config.model_16k = model_16k;
     config.max_calls = 8;
-    config.event_fd = event_fd;
+    config.waker = &waker;
     vc_shard *shard = NULL;
     VC_NEED(vc_shard_create(&shard, &config) == VC_OK);
     VC_NEED(vc_shard_start(shard) == VC_OK);
     return shard;
+}
+
+static vc_shard *create(int event_fd)
+{
+    VC_CHECK_OK(vc_waker_init(&waker, event_fd, 20));
+    return start_shard();
 }
 
 static vc_leg_config settings(uint32_t number)
@@ -237,6 +246,39 @@ VC_TEST(lost_events_are_told_of_when_nothing_else_happens)
     close(event_fd);
 }
 
+VC_TEST(a_forked_child_leaves_the_parents_shard_alone)
+{
+    int event_fd = eventfd(0, EFD_NONBLOCK);
+    vc_shard *shard = create(event_fd);
+    vc_leg *leg = NULL;
+    vc_leg_config config = settings(1);
+    VC_NEED(vc_shard_open(shard, &config, &leg) == VC_OK);
+    vc_playout *playout = vc_call_playout(vc_leg_call(leg));
+    int before[2], after[2];
+    VC_NEED(pipe(before) == 0);
+    close(before[0]);
+    close(before[1]);
+    pid_t child = fork();
+    VC_NEED(child >= 0);
+    if (child == 0) {
+        vc_leg_abandon(leg);
+        vc_shard_abandon(shard);
+        vc_shard_stop(shard); /* there is nothing to wait for */
+        /* The lowest free descriptors are the shard's now. */
+        _exit(pipe(after) == 0 && after[0] < before[0] && after[1] < before[1] ? 0 : 1);
+    }
+    int status = -1;
+    VC_CHECK_EQ(waitpid(child, &status, 0), child);
+    VC_CHECK_EQ(status, 0);
+    VC_CHECK_OK(vc_playout_mark(playout, 5));
+    vc_event event;
+    VC_CHECK(await(shard, event_fd, VC_EVENT_MARK_REACHED, 1, &event));
+    vc_shard_stop(shard);
+    vc_shard_free(shard, leg);
+    vc_shard_destroy(shard);
+    close(event_fd);
+}
+
 VC_TEST(commands_are_obeyed_when_ticks_are_always_late)
 {
     int event_fd = eventfd(0, EFD_NONBLOCK);
@@ -261,6 +303,71 @@ VC_TEST(commands_are_obeyed_when_ticks_are_always_late)
     close(event_fd);
 }
 
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * VC_NS_PER_S + now.tv_nsec;
+}
+
+VC_TEST(two_shards_wake_one_loop_at_most_once_a_period)
+{
+    enum { CALLS = 4, NEWS = 160 };
+    int event_fd = eventfd(0, EFD_NONBLOCK);
+    vc_shard *shards[2] = {create(event_fd), start_shard()};
+    vc_leg *legs[2 * CALLS];
+    int told[2 * CALLS] = {0}, waiting[2 * CALLS] = {0};
+    int64_t begun = now_ns();
+    for (int i = 0; i < 2 * CALLS; i++) {
+        vc_leg_config config = settings((uint32_t)i + 1);
+        config.call.pushed = 1;
+        VC_NEED(vc_shard_open(shards[i % 2], &config, &legs[i]) == VC_OK);
+    }
+    /* Each call has news as soon as its last are heard of. */
+    int least = 0;
+    for (int round = 0; round < 1000 && least < NEWS / (2 * CALLS); round++) {
+        for (int i = 0; i < 2 * CALLS; i++) {
+            if (waiting[i]) continue;
+            vc_call *call = vc_leg_call(legs[i]);
+            int64_t first;
+            vc_pcm_ring *ring = vc_call_received(call);
+            vc_pcm_ring_skip(ring, vc_pcm_ring_unread(ring, &first));
+            vc_pcm_ring_want(ring, 1);
+            int16_t sample = 1;
+            size_t one = 1;
+            VC_CHECK_OK(vc_call_push(call, &sample, &one));
+            vc_shard_wake(shards[i % 2]);
+            waiting[i] = 1;
+        }
+        struct pollfd ready = {.fd = event_fd, .events = POLLIN};
+        VC_NEED(poll(&ready, 1, LIMIT_MS) == 1); /* nothing else wakes this loop */
+        uint64_t count;
+        if (read(event_fd, &count, sizeof count) < 0) count = 0;
+        vc_event event;
+        for (int k = 0; k < 2; k++)
+            while (vc_shard_next_event(shards[k], &event) == VC_OK)
+                if (event.kind == VC_EVENT_AUDIO) {
+                    told[event.call - 1]++;
+                    waiting[event.call - 1] = 0;
+                }
+        least = told[0];
+        for (int i = 1; i < 2 * CALLS; i++) least = told[i] < least ? told[i] : least;
+    }
+    VC_CHECK_EQ(least, NEWS / (2 * CALLS));
+    uint64_t stats[VC_SHARD_STAT_COUNT], wakes = 0;
+    int64_t periods = now_ns() / VC_TICK_NS - begun / VC_TICK_NS + 1;
+    for (int k = 0; k < 2; k++) {
+        vc_shard_get_stats(shards[k], stats);
+        wakes += stats[VC_SHARD_LOOP_WAKEUPS];
+    }
+    VC_CHECK(wakes > 0 && wakes <= (uint64_t)periods);
+    printf("  (%d news, %d wake-ups, %d periods)\n", NEWS, (int)wakes, (int)periods);
+    for (int k = 0; k < 2; k++) vc_shard_stop(shards[k]);
+    for (int i = 0; i < 2 * CALLS; i++) vc_shard_free(shards[i % 2], legs[i]);
+    for (int k = 0; k < 2; k++) vc_shard_destroy(shards[k]);
+    close(event_fd);
+}
+
 int main(void)
 {
     model_8k = vc_test_model(8000);
@@ -269,6 +376,8 @@ int main(void)
     VC_RUN(refusals)
     VC_RUN(unread_events_are_counted_not_piled_up)
     VC_RUN(lost_events_are_told_of_when_nothing_else_happens)
+    VC_RUN(two_shards_wake_one_loop_at_most_once_a_period)
+    VC_RUN(a_forked_child_leaves_the_parents_shard_alone)
     VC_RUN(commands_are_obeyed_when_ticks_are_always_late)
     vc_silero_model_destroy(model_8k);
     vc_silero_model_destroy(model_16k);

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,13 +16,12 @@ enum { MANY = 120, OTHERS = 30, LIMIT_MS = 20000 };
 
 static vc_silero_model *model_8k, *model_16k;
 
-static vc_shard_config shard_settings(int event_fd)
+static vc_shard_config shard_settings(void)
 {
     vc_shard_config config = vc_shard_config_default();
     config.model_8k = model_8k;
     config.model_16k = model_16k;
     config.max_calls = 2 * MANY;
-    config.event_fd = event_fd;
     config.max_load = 0.0;
     config.max_lateness_ms = 0.0;
     return config;
@@ -105,7 +103,7 @@ VC_TEST(many_calls_are_spread_and_nothing_is_allocated)
 {
     vc_test_heap heap = {.fail_at = -1};
     vc_allocator hooks = vc_test_allocator(&heap);
-    vc_shard_config config = shard_settings(-1);
+    vc_shard_config config = shard_settings();
     config.allocator = &hooks;
     vc_shard *shard = start(&config);
     static vc_leg *legs[MANY];
@@ -147,7 +145,7 @@ VC_TEST(many_calls_are_spread_and_nothing_is_allocated)
 /* Oracle: the sequence numbers that a plain socket sees are without a gap, whatever happens. */
 VC_TEST(a_moved_call_misses_no_packet)
 {
-    vc_shard_config config = shard_settings(-1);
+    vc_shard_config config = shard_settings();
     vc_shard *shards[2] = {start(&config), start(&config)};
     int far = socket(AF_INET, SOCK_DGRAM, 0);
     struct sockaddr_in local = {.sin_family = AF_INET};
@@ -196,7 +194,7 @@ VC_TEST(a_moved_call_misses_no_packet)
 
 VC_TEST(opening_and_closing_while_others_run)
 {
-    vc_shard_config config = shard_settings(-1);
+    vc_shard_config config = shard_settings();
     vc_shard *shard = start(&config);
     static vc_leg *legs[MANY];
     open_pairs(shard, legs, MANY);
@@ -215,7 +213,7 @@ VC_TEST(opening_and_closing_while_others_run)
 
 VC_TEST(admission)
 {
-    vc_shard_config config = shard_settings(-1);
+    vc_shard_config config = shard_settings();
     /* What was not measured counts as 10 us a call: 32 calls are 1.6 % of a core. */
     config.max_load = 0.0161;
     vc_shard *shard = start(&config);
@@ -236,7 +234,7 @@ VC_TEST(admission)
 VC_TEST(placing_the_thread)
 {
     vc_shard *shard = NULL;
-    vc_shard_config config = shard_settings(-1);
+    vc_shard_config config = shard_settings();
     config.cpu = 0;
     shard = start(&config);
     run_for(shard, 2);
@@ -248,13 +246,13 @@ VC_TEST(placing_the_thread)
     vc_shard_destroy(shard);
     config.cpu = -2;
     VC_CHECK_EQ(vc_shard_create(&shard, &config), VC_E_RANGE);
-    config = shard_settings(-1);
+    config = shard_settings();
     config.priority = 100;
     VC_CHECK_EQ(vc_shard_create(&shard, &config), VC_E_RANGE);
-    config = shard_settings(-1);
+    config = shard_settings();
     config.max_load = 1.5;
     VC_CHECK_EQ(vc_shard_create(&shard, &config), VC_E_RANGE);
-    config = shard_settings(-1);
+    config = shard_settings();
     config.max_lateness_ms = -1.0;
     VC_CHECK_EQ(vc_shard_create(&shard, &config), VC_E_RANGE);
 }

@@ -134,6 +134,7 @@ async def hold_conversation(
                 barge_in=False,
                 min_silence_ms=_CALLER_SILENCE_MS,
                 receive_buffer_ms=60_000,
+                sent_buffer_ms=60_000,
                 record_sent=True,
             )
         )

@@ -24,6 +24,7 @@ from voicecore import errors as _errors  # used by the inline functions of _comm
 from voicecore.errors import (
     ClosedError,
     ConfigError,
+    ForkedError,
     LengthError,
     MissingLibraryError,
     StateError,
@@ -168,6 +169,7 @@ cdef int fill_config(vc_call_config *out, vc_srtp_config *keys, object config,
     out.rtp_timeout_ms = config.rtp_timeout_ms
     out.play_buffer_ms = config.play_buffer_ms
     out.receive_buffer_ms = config.receive_buffer_ms
+    out.sent_buffer_ms = config.sent_buffer_ms
     out.guard.learn = config.learns_source
     out.rtcp = config.rtcp
     out.rtcp_seed = out.ssrc ^ out.first_timestamp
@@ -185,6 +187,20 @@ cdef int fill_config(vc_call_config *out, vc_srtp_config *keys, object config,
         memcpy(keys.receive_key, <const char *><bytearray>receive, len(receive))
         out.srtp = keys
     return 0
+
+
+cdef PcmRing make_ring(object config, RingPool pool):
+    return PcmRing(config.rate_hz * config.receive_buffer_ms // 1000, pool)
+
+
+cdef int signal_of(const vc_event *event):
+    """What the event tells those who wait: 1 there is room to play, 2 there is audio, 3 both may
+    have been lost."""
+    if event.kind == VC_EVENT_ROOM:
+        return 1
+    if event.kind == VC_EVENT_AUDIO:
+        return 2
+    return 3 if event.kind == VC_EVENT_EVENTS_LOST else 0
 
 
 cdef object make_event(const vc_event *event):
@@ -222,6 +238,8 @@ cdef class NativeCall:
         enter(&self.busy)
         if self.handle == NULL:
             vc_guard_leave(&self.busy)
+            if self.forked:
+                raise ForkedError("the call is the parent process's; after a fork open new ones")
             raise ClosedError("the call is closed; open a new one with Engine.open_call")
         return self.handle
 
@@ -337,33 +355,30 @@ cdef class NativeCall:
                 "waiting; push at most a second ahead of real time"
             )
 
-    cdef object read(self, bint sent):
-        cdef vc_call *call = self.enter()
-        cdef size_t n = vc_call_sent_readable(call) if sent else vc_call_readable(call)
+    def ring(self):
+        """The received audio, which whoever holds it keeps."""
+        self.enter()
+        received = self.received
+        self.leave()
+        return received
+
+    def read_sent(self):
+        cdef size_t n
         cdef int64_t first = -1
         cdef int16_t[::1] view
+        if not (self.config.record_sent or self.config.media == "push"):
+            raise StateError(
+                "this call does not keep what it sends; open it with CallConfig(record_sent=True)"
+            )
+        n = vc_call_sent_readable(self.enter())
         # Allocated outside, where an exception or another thread cannot find the call claimed.
         self.leave()
         samples = np.empty(n, dtype=np.int16)
         if n > 0:
             view = samples
-            call = self.enter()
-            if sent:
-                vc_call_read_sent(call, &view[0], &n, &first)
-            else:
-                vc_call_read(call, &view[0], &n, &first)
+            vc_call_read_sent(self.enter(), &view[0], &n, &first)
             self.leave()
         return samples[:n], first
-
-    def read_audio(self):
-        return self.read(False)
-
-    def read_sent(self):
-        if not (self.config.record_sent or self.config.media == "push"):
-            raise StateError(
-                "this call does not keep what it sends; open it with CallConfig(record_sent=True)"
-            )
-        return self.read(True)
 
     @property
     def received_start_ns(self):
@@ -382,14 +397,14 @@ cdef class NativeCall:
         cdef vc_call *call = self.enter()
         cdef vc_playout *playout = vc_call_playout(call)
         vc_call_get_stats(call, values)
-        unread = vc_call_readable(call)
         queued = vc_playout_queue_position(playout) - vc_playout_play_position(playout)
+        received = self.received
         self.leave()
         found = {name: values[i] for i, name in enumerate(STAT_NAMES)}
         for name in ("jitter", "remote_jitter", "round_trip"):
             found[f"{name}_ms"] = found.pop(f"{name}_us") / 1000
         found["remote_loss"] = found.pop("remote_loss_ppm") / 1e6
-        found["unread_samples"] = unread
+        found["unread_samples"] = received.unread
         found["queued_samples"] = queued
         found["echo_erle_db"] = found.pop("echo_erle_mdb") / 1000
         found["echo_delay_ms"] = found.pop("echo_delay_us") / 1000

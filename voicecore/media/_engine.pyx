@@ -1,12 +1,14 @@
 """The engine's shards: native threads with sockets. Linux only."""
 
 import os
+import weakref
 
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
 
-from voicecore.media._call cimport NativeCall, fill_config, make_event
+from voicecore.media._call cimport NativeCall, fill_config, make_event, make_ring, signal_of
 from voicecore.media._common cimport check
+from voicecore.media._pcm_ring cimport RingPool, make_pool
 from voicecore.media._silero cimport SileroModel
 from voicecore.media.c_base cimport (
     VC_E_STATE,
@@ -28,6 +30,11 @@ from voicecore.media.capacity import EngineProfile, ShardEstimate, StageTime
 cdef extern from "errno.h" nogil:
     int errno
 
+cdef extern from "engine/vc_waker.h" nogil:
+    ctypedef struct vc_waker:
+        pass
+    vc_status vc_waker_init(vc_waker *waker, int fd, int period_ms)
+
 cdef extern from "engine/vc_shard.h" nogil:
     enum:
         VC_SHARD_STAT_COUNT
@@ -42,7 +49,7 @@ cdef extern from "engine/vc_shard.h" nogil:
         const vc_silero_model *model_8k
         const vc_silero_model *model_16k
         int max_calls
-        int event_fd
+        vc_waker *waker
         int cpu
         int priority
         double max_load
@@ -68,10 +75,13 @@ cdef extern from "engine/vc_shard.h" nogil:
         const char *remote_ip
         int remote_port
     vc_shard_config vc_shard_config_default()
+    vc_allocator vc_shard_chunk_source(size_t *chunk_bytes)
     vc_status vc_shard_create(vc_shard **out, const vc_shard_config *config)
     vc_status vc_shard_start(vc_shard *shard)
     void vc_shard_stop(vc_shard *shard)
     void vc_shard_destroy(vc_shard *shard)
+    void vc_shard_abandon(vc_shard *shard)
+    void vc_leg_abandon(vc_leg *leg)
     vc_status vc_shard_open(vc_shard *shard, const vc_leg_config *config, vc_leg **out)
     vc_status vc_shard_close(vc_shard *shard, vc_leg *leg)
     vc_status vc_shard_move(vc_shard *shard, vc_leg *leg, vc_shard *to)
@@ -104,6 +114,7 @@ STAT_NAMES = (
     "calls",
     "events_dropped",
     "events_waiting",
+    "loop_wakeups",
 )
 # In the order of vc_shard_stage.
 STAGE_NAMES = ("wait", "receive", "take", "judge", "render", "send")
@@ -131,6 +142,17 @@ cdef class NativeLeg(NativeCall):
         vc_shard_wake(self.shard)
 
 
+_engines = weakref.WeakSet()
+
+
+def _leave_behind():
+    for engine in list(_engines):
+        engine.abandon()
+
+
+os.register_at_fork(after_in_child=_leave_behind)
+
+
 @cython.no_gc_clear  # __dealloc__ frees the legs that are still in the dictionary
 cdef class NativeEngine:
     """Starts its shards at once; see voicecore.media.engine.Engine."""
@@ -139,7 +161,11 @@ cdef class NativeEngine:
     cdef SileroModel model_16k
     cdef vc_shard *shards[64]
     cdef readonly int shard_count
+    cdef object __weakref__
+    cdef readonly bint forked
     cdef int event_fd
+    cdef vc_waker waker
+    cdef RingPool rings
     cdef dict legs
     cdef list loads
     cdef set draining
@@ -155,9 +181,12 @@ cdef class NativeEngine:
         int priority=0,
         double max_load=0.9,
         double max_lateness_ms=10.0,
+        int wake_ms=20,
     ):
         cdef vc_shard_config config = vc_shard_config_default()
         cdef int i
+        cdef size_t chunk_bytes
+        cdef vc_allocator chunks = vc_shard_chunk_source(&chunk_bytes)
         self.event_fd = -1
         self.legs = {}
         if not 1 <= shards <= 64:
@@ -169,6 +198,7 @@ cdef class NativeEngine:
         self.loads = [0] * shards
         self.draining = set()
         self.max_calls = max_calls
+        self.rings = make_pool(chunk_bytes, &chunks)
         self.model_8k = silero_model(8000, level)
         self.model_16k = silero_model(16000, level)
         self.event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
@@ -177,10 +207,12 @@ cdef class NativeEngine:
         config.model_8k = self.model_8k.handle
         config.model_16k = self.model_16k.handle
         config.max_calls = max_calls
-        config.event_fd = self.event_fd
+        check(vc_waker_init(&self.waker, self.event_fd, wake_ms), "wake_ms")
+        config.waker = &self.waker
         config.priority = priority
         config.max_load = max_load
         config.max_lateness_ms = max_lateness_ms
+        _engines.add(self)
         for i in range(shards):
             config.cpu = pin[i] if pin else -1
             check_system(vc_shard_create(&self.shards[i], &config), "cannot create a shard")
@@ -197,6 +229,23 @@ cdef class NativeEngine:
         if self.event_fd >= 0:
             os.close(self.event_fd)
 
+    def abandon(self):
+        """In the child of a fork: the threads are the parent's, so nothing is stopped or freed;
+        only this process's copies of the descriptors are closed."""
+        cdef int i
+        cdef NativeLeg leg
+        for leg in self.legs.values():
+            vc_leg_abandon(leg.leg)
+            leg.handle = NULL
+            leg.leg = NULL
+            leg.forked = True
+        self.legs.clear()
+        for i in range(self.shard_count):
+            vc_shard_abandon(self.shards[i])
+            self.shards[i] = NULL
+        self.shard_count = 0
+        self.forked = True
+
     cdef void _free(self):
         cdef int i
         cdef NativeLeg leg
@@ -207,6 +256,7 @@ cdef class NativeEngine:
             vc_shard_free(leg.shard, leg.leg)
             leg.handle = NULL
             leg.leg = NULL
+            leg.received = None
         if self.legs is not None:
             self.legs.clear()
         for i in range(self.shard_count):
@@ -227,6 +277,7 @@ cdef class NativeEngine:
         cdef NativeLeg leg = NativeLeg()
         if self.shard_count == 0:
             raise StateError("the engine is stopped; make a new one")
+        leg.received = make_ring(config, self.rings)
         fill_config(&native.call, &keys, config, self.next_number + 1)
         local_ip = config.local[0].encode()
         native.local_ip = local_ip
@@ -238,6 +289,7 @@ cdef class NativeEngine:
             native.remote_ip = remote_ip
             native.remote_port = config.remote[1]
         index = self._emptiest()
+        native.call.received = leg.received.handle
         try:
             status = vc_shard_open(self.shards[index], &native, &handle)
         finally:
@@ -373,7 +425,7 @@ cdef class NativeEngine:
             raise StateError("the shard's mailbox is full; it does not run")
 
     def take_events(self):
-        """[(call number, event or None, is_room)] since the last time; frees closed calls."""
+        """[(call number, event or None, signal)] since the last time; frees closed calls."""
         cdef vc_event event
         cdef NativeLeg leg
         cdef int i
@@ -385,7 +437,7 @@ cdef class NativeEngine:
             pass
         for i in range(self.shard_count):
             while vc_shard_next_event(self.shards[i], &event) == VC_OK:
-                taken.append((event.call, make_event(&event), event.kind == VC_EVENT_ROOM))
+                taken.append((event.call, make_event(&event), signal_of(&event)))
                 stamps.append(event.stamp_ns)
                 if event.kind == VC_EVENT_CLOSED and event.call in self.legs:
                     leg = self.legs.pop(event.call)
@@ -393,6 +445,7 @@ cdef class NativeEngine:
                     leg.handle = NULL
                     vc_shard_free(leg.shard, leg.leg)
                     leg.leg = NULL
+                    leg.received = None
         if self.shard_count > 1:
             # A call that moved has events in two shards' rings.
             order = sorted(range(len(taken)), key=stamps.__getitem__)

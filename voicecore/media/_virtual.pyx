@@ -3,7 +3,14 @@
 cimport cython
 from libc.stdint cimport int64_t, uint8_t
 
-from voicecore.media._call cimport NativeCall, fill_address, fill_config, make_event
+from voicecore.media._call cimport (
+    NativeCall,
+    fill_address,
+    fill_config,
+    make_event,
+    make_ring,
+    signal_of,
+)
 from voicecore.media._common cimport PyBuffer_Release, check, get_bytes
 from voicecore.media._silero cimport SileroModel
 from voicecore.media.c_base cimport VC_IGNORED, VC_OK
@@ -16,7 +23,7 @@ from voicecore.media._silero import silero_model
 
 cdef void post(void *context, const vc_event *event) noexcept with gil:
     (<NativeVirtualEngine>context).pending.append(
-        (event.call, make_event(event), event.kind == VC_EVENT_ROOM)
+        (event.call, make_event(event), signal_of(event))
     )
 
 
@@ -53,11 +60,13 @@ cdef class NativeVirtualEngine:
         cdef vc_srtp_config keys
         cdef vc_address remote
         cdef NativeCall call = NativeCall()
+        call.received = make_ring(config, None)
         self.next_number += 1
         fill_config(&native, &keys, config, self.next_number)
         native.model = (
             self.model_8k.handle if config.rate_hz == 8000 else self.model_16k.handle
         )
+        native.received = call.received.handle
         native.sink.post = post
         native.sink.context = <void *>self
         try:
@@ -81,6 +90,7 @@ cdef class NativeVirtualEngine:
         vc_call_post(call.handle, VC_EVENT_CLOSED, now_ns)
         vc_call_destroy(call.handle)
         call.handle = NULL
+        call.received = None
         del self.calls[call.number]
         return packet[:n] if n > 0 else None
 
@@ -140,7 +150,7 @@ cdef class NativeVirtualEngine:
         return sent
 
     def take_events(self):
-        """[(call number, event or None, is_room)] since the last time."""
+        """[(call number, event or None, signal)] since the last time."""
         taken = self.pending
         self.pending = []
         return taken

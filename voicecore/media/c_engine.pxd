@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from voicecore.media._pcm_ring cimport vc_pcm_ring
 from voicecore.media.c_base cimport vc_allocator, vc_status
 from voicecore.media.c_silero cimport vc_silero, vc_silero_model
 
@@ -49,6 +50,7 @@ cdef extern from "engine/vc_event.h" nogil:
         VC_EVENT_EVENTS_LOST
         VC_EVENT_CLOSED
         VC_EVENT_BYE_RECEIVED
+        VC_EVENT_AUDIO
     ctypedef struct vc_event:
         uint32_t kind
         uint32_t call
@@ -124,6 +126,8 @@ cdef extern from "engine/vc_call.h" nogil:
         int rtp_timeout_ms
         int play_buffer_ms
         int receive_buffer_ms
+        int sent_buffer_ms
+        vc_pcm_ring *received
         vc_source_guard_config guard
         int rtcp
         uint32_t rtcp_seed

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicecore.errors import ClosedError
-from voicecore.media.config import CallConfig
+from voicecore.media.config import CallConfig, within
 from voicecore.media.events import CallClosed, CallEvent, EventsLost
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from voicecore.media._types import Samples
 
 __all__ = ["Call"]
+
+# What deliver's signal says, or-ed.
+_ROOM, _AUDIO = 1, 2
 
 # More than a loop that still runs can leave unread; beyond it the oldest go, and that is said.
 _MAX_EVENTS = 10_000
@@ -53,6 +56,7 @@ class Call:
         self._dropped = 0
         self._new_event = asyncio.Event()
         self._room = asyncio.Event()
+        self._audio = asyncio.Event()
         self._closed = asyncio.Event()
         self._flushes = 0
         self.config: CallConfig = native.config
@@ -67,10 +71,12 @@ class Call:
 
     # -- events --
 
-    def deliver(self, event: CallEvent | None, is_room: bool) -> None:
+    def deliver(self, event: CallEvent | None, signal: int) -> None:
         """Take an event from the engine. Not for users."""
-        if is_room:
+        if signal & _ROOM:
             self._room.set()
+        if signal & _AUDIO:
+            self._audio.set()
         if event is None:
             return
         if len(self._events) >= _MAX_EVENTS:
@@ -81,6 +87,7 @@ class Call:
         if isinstance(event, CallClosed):
             self._room.set()
             self._closed.set()
+            self._audio.set()
 
     async def __aiter__(self) -> AsyncIterator[CallEvent]:
         """Events in order, for one reader; ends after :class:`CallClosed`."""
@@ -100,14 +107,86 @@ class Call:
 
     # -- the caller's audio --
 
-    def read_audio(self) -> tuple[NDArray[np.int16], int]:
+    def read_audio(self, *, copy: bool = True) -> tuple[NDArray[np.int16], int]:
         """All received audio since the last read, and the sample index of its first sample.
 
         int16 at ``rate_hz``, one run without a hole; empty (index -1) if nothing came. If the loop
-        was away for longer than ``receive_buffer_ms``, the newest audio was dropped, and a later
-        read starts at a later index.
+        was away for longer than ``receive_buffer_ms``, the oldest audio is gone: the read starts
+        at a later index, and ``stats()["unread_dropped_samples"]`` counts what was missed.
+
+        With ``copy=False`` it is a read-only view of the ring, except where the ring's end falls
+        within it. The memory stays valid for as long as the array lives, the call's end included;
+        the samples stay right until the ring comes round, ``receive_buffer_ms`` after they came.
+        If you have used them later than that, look whether ``oldest_sample`` is still at most the
+        array's first index.
         """
-        return self._native.read_audio()
+        return self._native.ring().read(copy)
+
+    def read_chunk(self, chunk_ms: int = 100) -> tuple[NDArray[np.int16], int] | None:
+        """The next ``chunk_ms`` (10 to 1000) of received audio and its first index, or None.
+
+        A chunk is whole, or it is not given; ``read_audio`` gives what is left below a chunk. Both
+        take from the same place: no sample comes twice.
+        """
+        return self._native.ring().take(self._chunk_samples(chunk_ms))
+
+    async def chunks(self, chunk_ms: int = 100) -> AsyncIterator[tuple[NDArray[np.int16], int]]:
+        """Received audio in whole chunks of ``chunk_ms`` (10 to 1000), for one reader.
+
+        The loop is woken when a chunk is complete, and not in between. After the call's end comes
+        what is left below a chunk; then it ends.
+
+        Example::
+
+            async for pcm, first in call.chunks(100):
+                await stt.send(pcm.tobytes())
+        """
+        ring, samples = self._native.ring(), self._chunk_samples(chunk_ms)
+        while True:
+            while (chunk := ring.take(samples)) is not None:
+                yield chunk
+            if self._closed.is_set():
+                break
+            self._audio.clear()
+            ring.want(samples)
+            if ring.unread < samples:  # else it came just now
+                await self._audio.wait()
+        rest = ring.read()
+        if len(rest[0]):
+            yield rest
+
+    def _chunk_samples(self, chunk_ms: int) -> int:
+        within("chunk_ms", chunk_ms, 10, 1000)
+        return self.rate_hz * chunk_ms // 1000
+
+    def replay(
+        self, first: int, last: int | None = None, *, copy: bool = True
+    ) -> NDArray[np.int16]:
+        """Received samples ``first`` up to ``last`` (none: the newest), read or not.
+
+        For a second STT provider after the first one failed, for example. ``copy`` is as in
+        ``read_audio``.
+
+        Raises:
+            AudioGoneError: they are no longer held; it says how far back the ring goes.
+            ConfigError: a negative index, or ``last`` before ``first``.
+            LengthError: ``last`` has not been received yet.
+
+        Example::
+
+            pcm = call.replay(max(call.oldest_sample, call.received_samples - 5 * call.rate_hz))
+        """
+        return self._native.ring().replay(first, last, copy)
+
+    @property
+    def received_samples(self) -> int:
+        """Length of the receive timeline so far: one past the newest sample that can be read."""
+        return self._native.ring().end
+
+    @property
+    def oldest_sample(self) -> int:
+        """The oldest received sample that is still held."""
+        return self._native.ring().begin
 
     def push(self, pcm: Samples) -> None:
         """Caller audio of a call with ``media="push"``: int16 at ``rate_hz``, any slicing.

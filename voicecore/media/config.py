@@ -46,8 +46,9 @@ class CallConfig:
         max_jitter_ms: most audio held back for reordering, 40..2000.
         rtp_timeout_ms: silence on the wire that is reported, 0 (never) or 100..600000.
         play_buffer_ms: room for queued agent audio, 100..60000.
-        receive_buffer_ms: room for received audio not yet read, 100..60000; beyond it new audio is
-            dropped for the reader (not for the VAD) and counted.
+        receive_buffer_ms: received audio is kept so long, read or not, 100..60000, for late readers
+            and ``Call.replay``; then new audio takes its place. 30 s are 480 KB at 8 kHz.
+        sent_buffer_ms: what was sent is kept likewise for ``Call.read_sent``, 100..60000.
         lock_source: whose packets are taken. "remote": only from ``remote``; "first": from where
             the first valid packet comes (symmetric RTP, latching), to which is then sent; None
             is "remote" if that is given and "first" if not.
@@ -82,7 +83,8 @@ class CallConfig:
     max_jitter_ms: int = 400
     rtp_timeout_ms: int = 5000
     play_buffer_ms: int = 5_000
-    receive_buffer_ms: int = 4_000
+    receive_buffer_ms: int = 30_000
+    sent_buffer_ms: int = 4_000
     record_sent: bool = False
     lock_source: str | None = None
     rtcp: bool = False
@@ -117,6 +119,7 @@ class CallConfig:
             ("max_jitter_ms", 40, 2000),
             ("play_buffer_ms", 100, 60_000),
             ("receive_buffer_ms", 100, 60_000),
+            ("sent_buffer_ms", 100, 60_000),
         ):
             within(name, getattr(self, name), low, high)
         if self.rtp_timeout_ms != 0 or isinstance(self.rtp_timeout_ms, bool):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from voicecore.errors import ClosedError, StateError
+from voicecore.errors import ClosedError, ForkedError, StateError
 from voicecore.media.call import Call
 from voicecore.media.capacity import CapacityEstimate, EngineProfile
 from voicecore.media.config import CallConfig
@@ -36,6 +36,8 @@ class Engine:
             bring it to; None: no limit.
         max_lateness_ms: no new call while the shard's ticks begin later than this (smoothed over
             about a second), 1 to 1000; None: no limit. Neither limit counts below 32 calls.
+        wake_ms: events wake the loop at most once in so many milliseconds, 1 to 20; the first one
+            at once, those that follow it together at the next multiple.
 
     Raises:
         ConfigError, CpuLevelError: an argument is out of range.
@@ -59,6 +61,7 @@ class Engine:
         realtime: bool = False,
         max_load: float | None = 0.9,
         max_lateness_ms: float | None = 10.0,
+        wake_ms: int = 20,
     ) -> None:
         if sys.platform != "linux":
             raise StateError(
@@ -68,6 +71,7 @@ class Engine:
             within("max_load", max_load, 0.05, 1.0)
         if max_lateness_ms is not None:
             within("max_lateness_ms", max_lateness_ms, 1.0, 1000.0)
+        within("wake_ms", wake_ms, 1, 20)
         for cpu in pin or ():
             within("pin", cpu, 0, 1023)
         self._arguments = (
@@ -78,6 +82,7 @@ class Engine:
             _FIFO_PRIORITY if realtime else 0,
             max_load or 0.0,
             max_lateness_ms or 0.0,
+            wake_ms,
         )
         self._native: NativeEngine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -100,21 +105,25 @@ class Engine:
     ) -> None:
         """Close all calls and end the threads."""
         try:
-            for call in list(self._calls.values()):
-                await call.close()
+            await asyncio.gather(*(call.close() for call in list(self._calls.values())))
         finally:
-            if self._native is not None and self._loop is not None:
+            # A forked child's loop shares its epoll set with the parent's: nothing is taken out.
+            if self._native is not None and self._loop is not None and not self._native.forked:
                 self._loop.remove_reader(self._native.fileno())
                 self._native.stop()
             self._native = None
             # Calls opened meanwhile, or all of them if the wait was cancelled.
             calls, self._calls = self._calls, {}
             for call in calls.values():
-                call.deliver(CallClosed(time.monotonic_ns()), True)
+                call.deliver(CallClosed(time.monotonic_ns()), 0)
 
     def _running(self) -> NativeEngine:
         if self._native is None:
             raise StateError("the engine is not running; use it in 'async with Engine() as engine'")
+        if self._native.forked:
+            raise ForkedError(
+                "the engine's threads are the parent process's; after a fork make a new engine"
+            )
         return self._native
 
     async def open_call(self, config: CallConfig | None = None) -> Call:
@@ -124,8 +133,10 @@ class Engine:
             ConfigError: an address is not numeric.
             SystemCallError: the port is taken or the address is not on this machine.
             CapacityError: the engine is full, or running calls would suffer; it says why.
-            StateError: the engine is not running.
+            StateError: the engine is not running, or on another loop.
         """
+        if self._native is not None and asyncio.get_running_loop() is not self._loop:
+            raise StateError("the engine is bound to another event loop; make one for each loop")
         native = self._running().open(config or CallConfig())
         call = Call(native, self, native.local_address)
         self._calls[call.number] = call
@@ -184,13 +195,13 @@ class Engine:
     def _take_events(self) -> None:
         if self._native is None:
             return
-        for number, event, is_room in self._native.take_events():
+        for number, event, signal in self._native.take_events():
             if number == 0:  # of a shard: events were lost, whose is not known
                 for call in self._calls.values():
-                    call.deliver(event, True)
+                    call.deliver(event, signal)
                 continue
             if number in self._calls:
-                self._calls[number].deliver(event, is_room)
+                self._calls[number].deliver(event, signal)
                 # Not is_closed: the whole batch is taken, and CallClosed may still be in it.
                 if isinstance(event, CallClosed):
                     del self._calls[number]

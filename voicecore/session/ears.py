@@ -27,7 +27,7 @@ __all__ = ["Ears"]
 _MS = 1_000_000
 _RING_S = 10.0
 _DETECTOR_S = 8
-_IDLE_POLL_MS = 500
+_IDLE_POLL_MS = 5_000  # the pre-roll of a segment is in the ring of the call
 _TRIES = 2  # of a segment, before it is given up
 
 

@@ -120,10 +120,10 @@ class VirtualEngine:
                 self._deliver()
 
     def _deliver(self) -> None:
-        for number, event, is_room in self._native.take_events():
+        for number, event, signal in self._native.take_events():
             call = self._calls.get(number)
             if call is not None:
-                call.deliver(event, is_room)
+                call.deliver(event, signal)
 
     def tick(self) -> None:
         """Go on to the next tick of the 20 ms grid and run it."""
