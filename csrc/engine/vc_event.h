@@ -17,6 +17,9 @@ typedef enum vc_event_kind {
     VC_EVENT_EVENTS_LOST, /* a: how many; of the shard, no call */
     VC_EVENT_CLOSED,
     VC_EVENT_BYE_RECEIVED, /* RTCP: the other side has left; packets may still come */
+    VC_EVENT_DUCKED,       /* a: first play sample of the ramp */
+    VC_EVENT_UNDUCKED,     /* likewise */
+    VC_EVENT_REPLACED,     /* a: first play sample dropped, b: first of the new source */
 } vc_event_kind;
 
 typedef struct vc_event {
