@@ -19,6 +19,9 @@ vc_call_config vc_call_config_default(void)
         .gate = vc_gate_config_default(),
         .echo_tail_ms = 256,
         .fade_ms = 5,
+        .duck_db = -15.0f,
+        .duck_ms = 20,
+        .crossfade_ms = 20,
         .loss_wait_ms = 60,
         .max_jitter_ms = 400,
         .rtp_timeout_ms = 5000,
@@ -39,6 +42,9 @@ static vc_status create_parts(vc_call *call, const vc_call_config *given)
     playout.play_hz = config->play_hz;
     playout.rate_hz = config->rate_hz;
     playout.fade_ms = config->fade_ms;
+    playout.duck_db = config->duck_db;
+    playout.duck_ms = config->duck_ms;
+    playout.crossfade_ms = config->crossfade_ms;
     playout.buffer_ms = config->play_buffer_ms;
     playout.call = config->number;
     playout.sink = config->sink;

@@ -43,6 +43,8 @@ typedef struct vc_call_config {
     int echo;            /* 1: the echo canceller runs; received audio comes 10 ms later */
     int echo_tail_ms;    /* length of the echo path, 64..256, default 256 */
     int fade_ms;
+    float duck_db;
+    int duck_ms, crossfade_ms;
     int loss_wait_ms, max_jitter_ms;
     int rtp_timeout_ms; /* 0: never */
     int play_buffer_ms;

@@ -18,6 +18,9 @@ typedef enum vc_event_kind {
     VC_EVENT_CLOSED,
     VC_EVENT_BYE_RECEIVED, /* RTCP: the other side has left; packets may still come */
     VC_EVENT_AUDIO,        /* as much received audio is unread as vc_pcm_ring_want asked for */
+    VC_EVENT_DUCKED,       /* a: first play sample of the ramp */
+    VC_EVENT_UNDUCKED,     /* likewise */
+    VC_EVENT_REPLACED,     /* a: first play sample dropped, b: first of the new source */
 } vc_event_kind;
 
 typedef struct vc_event {

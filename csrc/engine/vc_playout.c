@@ -5,50 +5,23 @@
  * belong to and wait until the cursor is there. A flush carries the queue position at which it was
  * asked for, so that audio queued after it survives, however late the media thread sees it.
  */
-#include "engine/vc_playout.h"
+#include "engine/vc_playout_state.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
-#include "base/vc_ring.h"
 #include "dsp/vc_gain.h"
-#include "dsp/vc_resample.h"
-
-enum { MAX_RATE_HZ = 48000, MAX_BLOCK = MAX_RATE_HZ / 50 + 1, MARKS = 256, CONTROLS = 64 };
-
-typedef enum control_kind { PAUSE, RESUME, FLUSH } control_kind;
-typedef struct control {
-    control_kind kind;
-    int64_t position;
-} control;
-
-typedef struct mark {
-    int64_t position;
-    int64_t id;
-    int is_segment_end;
-} mark;
-
-struct vc_playout {
-    vc_playout_config config;
-    vc_ring *audio, *marks, *controls;
-    vc_resample *resampler;
-    size_t fade_samples;
-    _Atomic int room_wanted;
-    /* media thread only */
-    int paused;          /* the cursor is frozen */
-    int fade_out;        /* the next render begins with the fade of a pause */
-    int fade_in;         /* the next render begins with the fade of a resume */
-    int running;         /* the last render had agent audio: drained is reported at its end */
-    int resampler_idle;  /* the resampler's memory is all silence */
-    int64_t segment_end; /* last segment end that the cursor has reached, or -1 */
-    uint64_t underruns;
-    int64_t in_total, out_total; /* through the resampler, for rates without whole 20 ms */
-    int16_t block[MAX_BLOCK];
-};
 
 vc_playout_config vc_playout_config_default(void)
 {
-    vc_playout_config config = {.play_hz = 24000, .rate_hz = 8000, .fade_ms = 5, .buffer_ms = 5000};
+    vc_playout_config config = {
+        .play_hz = 24000,
+        .rate_hz = 8000,
+        .fade_ms = 5,
+        .buffer_ms = 5000,
+        .duck_db = -15.0f,
+        .duck_ms = 20,
+        .crossfade_ms = 20,
+    };
     return config;
 }
 
@@ -60,12 +33,17 @@ vc_status vc_playout_create(vc_playout **out, const vc_playout_config *config)
     if (config->play_hz < 8000 || config->play_hz > MAX_RATE_HZ) return VC_E_RATE;
     if (config->fade_ms < 0 || config->fade_ms > 20) return VC_E_RANGE;
     if (config->buffer_ms < 100 || config->buffer_ms > 60000) return VC_E_RANGE;
+    if (!(config->duck_db >= -60.0f && config->duck_db <= 0.0f)) return VC_E_RANGE;
+    if (config->duck_ms < 0 || config->duck_ms > 1000) return VC_E_RANGE;
+    if (config->crossfade_ms < 0 || config->crossfade_ms > 100) return VC_E_RANGE;
     vc_playout *playout = vc_allocate(config->allocator, sizeof(vc_playout));
     if (!playout) return VC_E_MEMORY;
     playout->config = *config;
     playout->fade_samples = (size_t)(config->play_hz * config->fade_ms / 1000);
     playout->segment_end = -1;
     playout->resampler_idle = 1;
+    playout->crossfade_samples = (size_t)(config->play_hz * config->crossfade_ms / 1000);
+    vc_playout_level_begin(playout);
 
     vc_resample_config resample = vc_resample_config_default();
     resample.in_hz = config->play_hz;
@@ -77,6 +55,14 @@ vc_status vc_playout_create(vc_playout **out, const vc_playout_config *config)
         status = vc_ring_create(&playout->marks, sizeof(mark), MARKS, config->allocator);
     if (status == VC_OK)
         status = vc_ring_create(&playout->controls, sizeof(control), CONTROLS, config->allocator);
+    if (status == VC_OK)
+        status = vc_ring_create(&playout->replacements, sizeof(replacement), REPLACEMENTS,
+                                config->allocator);
+    if (status == VC_OK && playout->crossfade_samples > 0) {
+        playout->tail =
+            vc_allocate(config->allocator, playout->crossfade_samples * sizeof(int16_t));
+        if (!playout->tail) status = VC_E_MEMORY;
+    }
     if (status == VC_OK) status = vc_resample_create(&playout->resampler, &resample);
     if (status != VC_OK) {
         vc_playout_destroy(playout);
@@ -90,6 +76,8 @@ void vc_playout_destroy(vc_playout *playout)
 {
     if (!playout) return;
     vc_resample_destroy(playout->resampler);
+    vc_release(playout->config.allocator, playout->tail);
+    vc_ring_destroy(playout->replacements);
     vc_ring_destroy(playout->controls);
     vc_ring_destroy(playout->marks);
     vc_ring_destroy(playout->audio);
@@ -122,7 +110,7 @@ vc_status vc_playout_end_segment(vc_playout *playout)
 
 static vc_status push_control(vc_playout *playout, control_kind kind)
 {
-    control entry = {kind, vc_playout_queue_position(playout)};
+    control entry = {.kind = kind, .position = vc_playout_queue_position(playout)};
     size_t one = 1;
     return vc_ring_push(playout->controls, &entry, &one);
 }
@@ -159,23 +147,23 @@ int64_t vc_playout_play_position(const vc_playout *playout)
 
 /* -- media thread -- */
 
-static void post(vc_playout *playout, vc_event_kind kind, int64_t now_ns, int64_t a, int64_t b,
-                 int64_t c)
+void vc_playout_post(vc_playout *playout, vc_event_kind kind, int64_t now_ns, int64_t a, int64_t b,
+                     int64_t c)
 {
     vc_event event = {(uint32_t)kind, playout->config.call, now_ns, a, b, c};
     playout->config.sink.post(playout->config.sink.context, &event);
 }
 
-/* Reports marks at or before `position`; flushed: their audio was thrown away. */
-static void pass_marks(vc_playout *playout, int64_t position, int64_t now_ns, int flushed)
+void vc_playout_pass_marks(vc_playout *playout, int64_t position, int64_t now_ns, int flushed)
 {
     mark entry;
     while (vc_ring_peek(playout->marks, 0, &entry, 1) == VC_OK && entry.position <= position) {
         (void)vc_ring_skip(playout->marks, 1);
-        if (entry.is_segment_end)
+        if (!entry.is_segment_end)
+            vc_playout_post(playout, VC_EVENT_MARK_REACHED, now_ns, entry.id, entry.position,
+                            flushed);
+        else if (!flushed)
             playout->segment_end = entry.position;
-        else
-            post(playout, VC_EVENT_MARK_REACHED, now_ns, entry.id, entry.position, flushed);
     }
 }
 
@@ -204,9 +192,14 @@ static size_t render_fade_out(vc_playout *playout, size_t n)
 {
     size_t faded = playout->fade_samples < n ? playout->fade_samples : n;
     size_t level = vc_ring_level(playout->audio);
-    if (faded > level) faded = level;
+    size_t tail = playout->tail_samples - (playout->tail_samples ? playout->tail_at : 0);
+    if (faded > level && faded > tail) faded = level > tail ? level : tail;
     if (faded == 0) return 0;
-    (void)vc_ring_peek(playout->audio, 0, playout->block, faded);
+    if (level > faded) level = faded;
+    (void)vc_ring_peek(playout->audio, 0, playout->block, level);
+    memset(playout->block + level, 0, (faded - level) * sizeof(int16_t));
+    if (tail > 0) vc_playout_mix_tail(playout, playout->block, faded);
+    playout->tail_samples = 0;
     vc_gain_fade_s16(playout->block, faded, 1.0f, 0.0f);
     return faded;
 }
@@ -232,15 +225,22 @@ static size_t obey_controls(vc_playout *playout, size_t n, int64_t now_ns)
             }
             break;
         case FLUSH:
-            if (playout->running && (!playout->paused || playout->fade_out))
+            if (playout->running && (!playout->paused || playout->fade_out)) {
                 faded = render_fade_out(playout, n);
+                vc_playout_level_apply(playout, playout->block, faded);
+            }
+            vc_playout_level_unduck_at_once(playout);
+            vc_playout_drop_replacements(playout, entry.position);
             cursor = vc_playout_play_position(playout);
             if (entry.position > cursor)
                 (void)vc_ring_skip(playout->audio, (size_t)(entry.position - cursor));
-            pass_marks(playout, entry.position, now_ns, 1);
+            vc_playout_pass_marks(playout, entry.position, now_ns, 1);
             playout->paused = playout->fade_out = playout->fade_in = 0;
             playout->running = 0;
             break;
+        case GAIN: vc_playout_level_set_gain(playout, entry.gain, entry.ramp_samples); break;
+        case DUCK: (void)vc_playout_duck_now(playout); break;
+        case UNDUCK: (void)vc_playout_unduck_now(playout); break;
         }
         one = 1;
     }
@@ -251,6 +251,8 @@ static size_t obey_controls(vc_playout *playout, size_t n, int64_t now_ns)
 static int fill_block(vc_playout *playout, size_t n, int64_t now_ns)
 {
     size_t filled = obey_controls(playout, n, now_ns);
+    size_t levelled = filled;
+    vc_playout_level_report(playout, now_ns);
     int heard = filled > 0;
 
     if (playout->paused) {
@@ -260,27 +262,15 @@ static int fill_block(vc_playout *playout, size_t n, int64_t now_ns)
             playout->fade_out = 0;
         }
     } else {
-        int64_t cursor = vc_playout_play_position(playout);
-        size_t taken = n - filled;
-        (void)vc_ring_pull(playout->audio, playout->block + filled, &taken);
-        if (taken > 0) {
-            if (playout->fade_in) {
-                size_t fade = playout->fade_samples < taken ? playout->fade_samples : taken;
-                vc_gain_fade_s16(playout->block + filled, fade, 0.0f, 1.0f);
-                playout->fade_in = 0;
-                playout->running = 0; /* so that the resume is reported as a start */
-            }
-            if (!playout->running) {
-                int64_t offset_ns = (int64_t)filled * VC_NS_PER_S / playout->config.play_hz;
-                playout->running = 1;
-                post(playout, VC_EVENT_PLAYOUT_STARTED, now_ns, cursor, now_ns + offset_ns, 0);
-            }
-            heard = 1;
-            filled += taken;
-            pass_marks(playout, cursor + (int64_t)taken, now_ns, 0);
-        } else {
-            pass_marks(playout, cursor, now_ns, 0);
+        size_t at = filled, taken;
+        filled = vc_playout_take(playout, filled, n, now_ns, &taken);
+        if (playout->fade_in && taken > 0) {
+            size_t fade = playout->fade_samples < taken ? playout->fade_samples : taken;
+            vc_gain_fade_s16(playout->block + at, fade, 0.0f, 1.0f);
+            playout->fade_in = 0;
         }
+        if (filled > at) heard = 1;
+        vc_playout_pass_marks(playout, vc_playout_play_position(playout), now_ns, 0);
         if (playout->running && vc_ring_level(playout->audio) == 0) {
             int64_t end = vc_playout_play_position(playout);
             /* One that ends exactly with this block may still be fed in time for the next. */
@@ -288,11 +278,12 @@ static int fill_block(vc_playout *playout, size_t n, int64_t now_ns)
                 int underrun = playout->segment_end != end;
                 playout->underruns += (uint64_t)underrun;
                 playout->running = 0;
-                post(playout, VC_EVENT_PLAYOUT_DRAINED, now_ns, end, underrun, 0);
+                vc_playout_post(playout, VC_EVENT_PLAYOUT_DRAINED, now_ns, end, underrun, 0);
             }
         }
     }
     memset(playout->block + filled, 0, (n - filled) * sizeof(int16_t));
+    vc_playout_level_apply(playout, playout->block + levelled, n - levelled);
     return heard;
 }
 
@@ -309,7 +300,7 @@ vc_status vc_playout_render(vc_playout *playout, int64_t now_ns, int16_t *sample
     if (atomic_load_explicit(&playout->room_wanted, memory_order_acquire) &&
         vc_ring_room(playout->audio) * 2 >= vc_ring_capacity(playout->audio)) {
         atomic_store_explicit(&playout->room_wanted, 0, memory_order_relaxed);
-        post(playout, VC_EVENT_ROOM, now_ns, 0, 0, 0);
+        vc_playout_post(playout, VC_EVENT_ROOM, now_ns, 0, 0, 0);
     }
 
     int whole = config->play_hz % 50 == 0;

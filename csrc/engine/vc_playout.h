@@ -8,6 +8,13 @@
  * Pausing and flushing fade over fade_ms, so that there is no click. The faded samples do not count
  * as heard: a pause freezes the cursor where the fade began, and resuming starts there again with
  * a fade in. Audio is resampled to the line's rate behind the fade.
+ *
+ * Gain and ducking are ramps over rendered samples. Above 0 dB a limiter keeps the audio within
+ * full scale; at 0 dB, not ducked, samples pass bit for bit. Ducked samples count as heard.
+ *
+ * One source replaces another (a synthesiser that failed) from a play sample on: what of the old
+ * one is queued behind that is dropped, and its last samples are crossfaded with the new one's
+ * first. The timeline jumps, as with a flush; the dropped marks count as flushed.
  */
 #ifndef VC_PLAYOUT_H
 #define VC_PLAYOUT_H
@@ -21,6 +28,9 @@ typedef struct vc_playout_config {
     int rate_hz;                   /* rate of rendered audio: 8000 or 16000 */
     int fade_ms;                   /* 0..20, default 5 */
     int buffer_ms;                 /* room for queued audio; 100..60000, default 5000 */
+    float duck_db;                 /* -60..0, default -15 */
+    int duck_ms;                   /* ramp into and out of it; 0..1000, default 20 */
+    int crossfade_ms;              /* 0..100, default 20 */
     uint32_t call;                 /* goes into events */
     vc_event_sink sink;            /* required */
     const vc_allocator *allocator; /* NULL: malloc */
@@ -41,6 +51,16 @@ VC_RT vc_status vc_playout_end_segment(vc_playout *playout);
 VC_RT vc_status vc_playout_pause(vc_playout *playout);
 VC_RT vc_status vc_playout_resume(vc_playout *playout);
 VC_RT vc_status vc_playout_flush(vc_playout *playout);
+/* From what it is now to gain_db (-60..20) in ramp_ms (0..10000). VC_E_RANGE, VC_FULL as above. */
+VC_RT vc_status vc_playout_set_gain(vc_playout *playout, float gain_db, int ramp_ms);
+/* VC_FULL as above. A flush also ends ducking. */
+VC_RT vc_status vc_playout_duck(vc_playout *playout);
+VC_RT vc_status vc_playout_unduck(vc_playout *playout);
+/* What is queued in from..start is dropped: push the new source's first audio, then call this with
+ * the queue position before that push. Where `from` was sent already, the next unsent sample takes
+ * its place; VC_EVENT_REPLACED says which. VC_E_RANGE unless 0 <= from <= start <= the queue
+ * position; VC_FULL if 8 are pending. */
+VC_RT vc_status vc_playout_replace(vc_playout *playout, int64_t from, int64_t start);
 /* Asks for a VC_EVENT_ROOM once at least half of the buffer is free. */
 VC_RT void vc_playout_want_room(vc_playout *playout);
 
@@ -56,6 +76,11 @@ VC_RT vc_status vc_playout_render(vc_playout *playout, int64_t now_ns, int16_t *
  * later does not begin to sound either. VC_OK and *play_sample where it stopped, VC_IGNORED if it
  * was paused. */
 VC_RT vc_status vc_playout_pause_now(vc_playout *playout, int64_t *play_sample);
+/* Media thread: from the first sample of the next render on, reported by it as VC_EVENT_DUCKED or
+ * VC_EVENT_UNDUCKED. VC_IGNORED if that is how it is. */
+VC_RT vc_status vc_playout_duck_now(vc_playout *playout);
+VC_RT vc_status vc_playout_unduck_now(vc_playout *playout);
+VC_RT int vc_playout_is_ducked(const vc_playout *playout);
 /* Media thread: agent audio is sounding (queued, not paused). */
 VC_RT int vc_playout_is_sounding(const vc_playout *playout);
 /* Media thread: times that the queue ran dry without end_segment. */

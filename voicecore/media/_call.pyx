@@ -164,6 +164,9 @@ cdef int fill_config(vc_call_config *out, vc_srtp_config *keys, object config,
     out.echo = config.cancels_echo
     out.echo_tail_ms = config.echo_tail_ms
     out.fade_ms = config.fade_ms
+    out.duck_db = config.duck_db
+    out.duck_ms = config.duck_ms
+    out.crossfade_ms = config.crossfade_ms
     out.loss_wait_ms = config.loss_wait_ms
     out.max_jitter_ms = config.max_jitter_ms
     out.rtp_timeout_ms = config.rtp_timeout_ms
@@ -228,6 +231,12 @@ cdef object make_event(const vc_event *event):
         return events.CallClosed(stamp)
     if event.kind == VC_EVENT_BYE_RECEIVED:
         return events.ByeReceived(stamp)
+    if event.kind == VC_EVENT_DUCKED:
+        return events.Ducked(stamp, event.a)
+    if event.kind == VC_EVENT_UNDUCKED:
+        return events.Unducked(stamp, event.a)
+    if event.kind == VC_EVENT_REPLACED:
+        return events.PlayoutReplaced(stamp, event.a, event.b)
     return None
 
 
@@ -285,11 +294,49 @@ cdef class NativeCall:
     def flush(self):
         self._control(vc_playout_flush(vc_call_playout(self.enter())))
 
+    def set_gain(self, double gain_db, int ramp_ms):
+        if not -60.0 <= gain_db <= 20.0:
+            raise ConfigError(f"gain_db is {gain_db}; it must be -60 to 20")
+        if not 0 <= ramp_ms <= 10000:
+            raise ConfigError(f"ramp_ms is {ramp_ms}; it must be 0 to 10000")
+        self._control(vc_playout_set_gain(vc_call_playout(self.enter()), gain_db, ramp_ms))
+
+    def duck(self):
+        self._control(vc_playout_duck(vc_call_playout(self.enter())))
+
+    def unduck(self):
+        self._control(vc_playout_unduck(vc_call_playout(self.enter())))
+
+    def replace(self, int64_t from_position, pcm):
+        cdef Py_buffer view
+        cdef size_t n
+        cdef int status
+        cdef int64_t start
+        cdef vc_playout *playout
+        get_s16(pcm, &view, &n)
+        try:
+            playout = vc_call_playout(self.enter())
+            start = vc_playout_queue_position(playout)
+            if not 0 <= from_position <= start:
+                self.leave()
+                raise ConfigError(
+                    f"from_position is {from_position}; it must be 0 to {start}, what is queued"
+                )
+            vc_playout_push(playout, <const int16_t *>view.buf, &n)
+            status = vc_playout_replace(playout, from_position, start)
+            self.leave()
+        finally:
+            PyBuffer_Release(&view)
+        if status == VC_FULL:
+            raise StateError("8 replacements are pending; wait for PlayoutReplaced")
+        return n
+
     def _control(self, int status):
         self.leave()
         if status == VC_FULL:
             raise StateError(
-                "64 pauses, resumes and flushes are pending within 20 ms; call them less often"
+                "64 controls (pause, flush, gain and so on) are pending within 20 ms; call them less "
+                "often"
             )
 
     def want_room(self):

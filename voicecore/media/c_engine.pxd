@@ -51,6 +51,9 @@ cdef extern from "engine/vc_event.h" nogil:
         VC_EVENT_CLOSED
         VC_EVENT_BYE_RECEIVED
         VC_EVENT_AUDIO
+        VC_EVENT_DUCKED
+        VC_EVENT_UNDUCKED
+        VC_EVENT_REPLACED
     ctypedef struct vc_event:
         uint32_t kind
         uint32_t call
@@ -71,6 +74,10 @@ cdef extern from "engine/vc_playout.h" nogil:
     vc_status vc_playout_pause(vc_playout *playout)
     vc_status vc_playout_resume(vc_playout *playout)
     vc_status vc_playout_flush(vc_playout *playout)
+    vc_status vc_playout_set_gain(vc_playout *playout, float gain_db, int ramp_ms)
+    vc_status vc_playout_duck(vc_playout *playout)
+    vc_status vc_playout_unduck(vc_playout *playout)
+    vc_status vc_playout_replace(vc_playout *playout, int64_t source, int64_t start)
     void vc_playout_want_room(vc_playout *playout)
     int64_t vc_playout_queue_position(const vc_playout *playout)
     int64_t vc_playout_play_position(const vc_playout *playout)
@@ -121,6 +128,9 @@ cdef extern from "engine/vc_call.h" nogil:
         int echo
         int echo_tail_ms
         int fade_ms
+        float duck_db
+        int duck_ms
+        int crossfade_ms
         int loss_wait_ms
         int max_jitter_ms
         int rtp_timeout_ms

@@ -249,6 +249,37 @@ class Call:
         self._room.set()
         self._native.flush()
 
+    def replace(self, from_position: int, pcm: Samples) -> int:
+        """Go over to another source at a play sample; returns how many samples of ``pcm`` fitted.
+
+        For a synthesiser that fails in the middle of an answer: ``pcm`` and all that is queued
+        after it takes the place of what was queued behind ``from_position``. The change is a
+        crossfade of ``crossfade_ms`` with equal power; nothing before it changes. If that sample
+        was sent already, the next unsent one takes its place: ``PlayoutReplaced`` says which. Marks
+        of the dropped part are reported as flushed. An empty ``pcm`` fades the old source out.
+
+        Raises:
+            ConfigError: ``from_position`` is not 0 to ``queue_position``.
+            StateError: 8 replacements are pending.
+        """
+        return self._native.replace(from_position, pcm)
+
+    def set_gain(self, gain_db: float, ramp_ms: int = 20) -> None:
+        """Change the level of the agent's audio from the next packet on, in a straight ramp.
+
+        ``gain_db`` is -60 to 20, ``ramp_ms`` 0 to 10000. Above 0 dB a limiter (instant attack, 10
+        ms hold, 100 ms release) keeps the audio within full scale.
+        """
+        self._native.set_gain(gain_db, ramp_ms)
+
+    def duck(self) -> None:
+        """Turn the agent's audio down to ``duck_db``; it plays on and counts as heard."""
+        self._native.duck()
+
+    def unduck(self) -> None:
+        """Turn it up again. A flush does so too."""
+        self._native.unduck()
+
     def send_dtmf(self, digits: str, duration_ms: int = 100) -> None:
         """Send key presses (RFC 4733), each 40 to 1000 ms long, in place of audio."""
         for digit in digits:

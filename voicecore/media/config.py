@@ -42,6 +42,9 @@ class CallConfig:
         echo_tail_ms: length of the echo path behind its delay, 64..256; what a room sends later
             stays. The delay may be up to 1 s.
         fade_ms: fade at pause, resume and flush, 0..20.
+        duck_db: level of ducked agent audio, -60..0.
+        duck_ms: ramp into ducking and out of it, 0..1000.
+        crossfade_ms: from the old source to the new one of ``Call.replace``, 0..100.
         loss_wait_ms: how long the receive side waits for a missing packet, 0..500.
         max_jitter_ms: most audio held back for reordering, 40..2000.
         rtp_timeout_ms: silence on the wire that is reported, 0 (never) or 100..600000.
@@ -79,6 +82,9 @@ class CallConfig:
     echo: str = "auto"
     echo_tail_ms: int = 256
     fade_ms: int = 5
+    duck_db: float = -15.0
+    duck_ms: int = 20
+    crossfade_ms: int = 20
     loss_wait_ms: int = 60
     max_jitter_ms: int = 400
     rtp_timeout_ms: int = 5000
@@ -115,6 +121,9 @@ class CallConfig:
             ("min_silence_ms", 32, 2000),
             ("echo_tail_ms", 64, 256),
             ("fade_ms", 0, 20),
+            ("duck_db", -60.0, 0.0),
+            ("duck_ms", 0, 1000),
+            ("crossfade_ms", 0, 100),
             ("loss_wait_ms", 0, 500),
             ("max_jitter_ms", 40, 2000),
             ("play_buffer_ms", 100, 60_000),

@@ -15,13 +15,16 @@ __all__ = [
     "CallClosed",
     "CallEvent",
     "DtmfReceived",
+    "Ducked",
     "EventsLost",
     "MarkReached",
     "PlayoutDrained",
+    "PlayoutReplaced",
     "PlayoutStarted",
     "RtpTimedOut",
     "SpeechStarted",
     "SpeechStopped",
+    "Unducked",
 ]
 
 
@@ -118,6 +121,41 @@ class MarkReached(CallEvent):
     mark_id: int
     play_sample: int
     flushed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ducked(CallEvent):
+    """The agent's audio is being turned down to the call's ``duck_db``; it still counts as heard.
+
+    Attributes:
+        play_sample: the ramp begins here.
+    """
+
+    play_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unducked(CallEvent):
+    """The agent's audio is being turned up again, or a flush ended the ducking.
+
+    Attributes:
+        play_sample: the ramp begins here.
+    """
+
+    play_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutReplaced(CallEvent):
+    """A new source has taken over; see ``Call.replace``.
+
+    Attributes:
+        play_sample: the old source was heard up to here.
+        new_sample: first play sample of the new source, which is heard from here on.
+    """
+
+    play_sample: int
+    new_sample: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,101 @@
+/* What the parts of vc_playout share.
+ *   vc_playout.c           made, destroyed; the producer's side; render
+ *   vc_playout_level.c     gain, ducking, limiter
+ *   vc_playout_replace.c   from one source to the next with a crossfade
+ */
+#ifndef VC_PLAYOUT_STATE_H
+#define VC_PLAYOUT_STATE_H
+
+#include "engine/vc_playout.h"
+
+#include <stdatomic.h>
+
+#include "base/vc_ring.h"
+#include "dsp/vc_resample.h"
+
+enum { MAX_RATE_HZ = 48000, MAX_BLOCK = MAX_RATE_HZ / 50 + 1 };
+enum { MARKS = 256, CONTROLS = 64, REPLACEMENTS = 8 };
+
+typedef enum control_kind { PAUSE, RESUME, FLUSH, GAIN, DUCK, UNDUCK } control_kind;
+typedef struct control {
+    control_kind kind;
+    int64_t position;
+    float gain;           /* GAIN */
+    int32_t ramp_samples; /* GAIN */
+} control;
+
+typedef struct mark {
+    int64_t position;
+    int64_t id;
+    int is_segment_end;
+} mark;
+
+/* What is queued from `from` to `start` is dropped. */
+typedef struct replacement {
+    int64_t from, start;
+} replacement;
+
+/* A straight line between two gains, in rendered samples. */
+typedef struct gain_ramp {
+    float from, to;
+    int32_t at, samples; /* at == samples: it has arrived */
+} gain_ramp;
+
+typedef struct playout_level {
+    gain_ramp gain, duck;
+    float duck_gain;
+    int32_t duck_samples;
+    int ducked;
+    int duck_changed; /* not reported yet */
+    int idle;         /* all gains are 1 and the limiter rests: nothing to do */
+    /* the limiter */
+    float peak, release;
+    int32_t hold, hold_samples;
+} playout_level;
+
+struct vc_playout {
+    vc_playout_config config;
+    vc_ring *audio, *marks, *controls, *replacements;
+    vc_resample *resampler;
+    size_t fade_samples;
+    _Atomic int room_wanted;
+    /* media thread only */
+    int paused;          /* the cursor is frozen */
+    int fade_out;        /* the next render begins with the fade of a pause */
+    int fade_in;         /* the next render begins with the fade of a resume */
+    int running;         /* the last render had agent audio: drained is reported at its end */
+    int resampler_idle;  /* the resampler's memory is all silence */
+    int64_t segment_end; /* last segment end that the cursor has reached, or -1 */
+    uint64_t underruns;
+    int64_t in_total, out_total; /* through the resampler, for rates without whole 20 ms */
+    playout_level level;
+    /* the old source's last samples, while the new one comes in */
+    int16_t *tail;
+    size_t crossfade_samples, tail_at, tail_samples;
+    int16_t block[MAX_BLOCK];
+};
+
+void vc_playout_post(vc_playout *playout, vc_event_kind kind, int64_t now_ns, int64_t a, int64_t b,
+                     int64_t c);
+/* Reports marks at or before `position`; flushed: their audio was thrown away. */
+void vc_playout_pass_marks(vc_playout *playout, int64_t position, int64_t now_ns, int flushed);
+
+/* -- vc_playout_level.c -- */
+void vc_playout_level_begin(vc_playout *playout);
+void vc_playout_level_set_gain(vc_playout *playout, float gain, int32_t ramp_samples);
+/* A flush: full level from the next sample on. */
+void vc_playout_level_unduck_at_once(vc_playout *playout);
+void vc_playout_level_report(vc_playout *playout, int64_t now_ns);
+/* The next n rendered samples. */
+void vc_playout_level_apply(vc_playout *playout, int16_t *samples, size_t n);
+
+/* -- vc_playout_replace.c -- */
+/* Fills block from `filled` up to n out of the queue, and switches sources where that is due.
+ * Returns how far block is full; *taken: samples of the queue. Reports a start. */
+size_t vc_playout_take(vc_playout *playout, size_t filled, size_t n, int64_t now_ns, size_t *taken);
+/* The old source's tail into samples of the new one; samples without one are 0. */
+void vc_playout_mix_tail(vc_playout *playout, int16_t *samples, size_t n);
+/* A flush up to `position`. */
+void vc_playout_drop_replacements(vc_playout *playout, int64_t position);
+
+#endif
