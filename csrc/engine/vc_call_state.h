@@ -39,6 +39,7 @@ struct vc_call {
     vc_silero *vad;
     vc_speech speech;
     vc_gate gate;
+    int gate_ducked; /* by the gate, so it ends with the speech */
     vc_background background;
     vc_pcm_ring *received, *sent;
     vc_ring *pushed, *digits, *remotes;

@@ -10,7 +10,14 @@ from tests import audio
 from voicecore.errors import ConfigError
 from voicecore.media.call import Call
 from voicecore.media.config import CallConfig
-from voicecore.media.events import BargedIn, PlayoutStarted, SpeechStarted, SpeechStopped
+from voicecore.media.events import (
+    BargedIn,
+    Ducked,
+    PlayoutStarted,
+    SpeechStarted,
+    SpeechStopped,
+    Unducked,
+)
 from voicecore.media.gate import GateSettings
 from voicecore.testing.virtual import VirtualEngine
 
@@ -120,6 +127,22 @@ def test_nothing_is_held_when_nobody_thinks():
     assert any(isinstance(e, PlayoutStarted) for e in events)
 
 
+def test_ducks_while_the_caller_speaks():
+    engine, call = opened(speaking=GateSettings(action="duck"), duck_db=-60.0)
+    call.play(TONE)
+    events = listen(engine, call, np.concatenate([quiet(1.0), SPEECH[:6400], quiet(1.0)]))
+    assert BargedIn not in kinds(events)
+    ducked, unducked = (events[kinds_at(events, kind)] for kind in (Ducked, Unducked))
+    assert isinstance(ducked, Ducked)
+    assert isinstance(unducked, Unducked)
+    sent, _ = call.read_sent()
+    low = np.abs(sent[ducked.play_sample + 160 : unducked.play_sample])
+    assert low.max() <= 3 < 2900 < np.abs(sent[: ducked.play_sample]).max()
+    assert np.abs(sent[unducked.play_sample + 160 :]).max() > 2900
+    # It ends with the speech, whatever Python does.
+    assert call.play_position == len(sent)
+
+
 def test_a_caller_who_does_not_stand_out_is_background():
     noisy = np.random.default_rng(1).normal(0, 300, len(SPEECH) + 4 * RATE_HZ)
     voice = np.concatenate([quiet(4.0), SPEECH])
@@ -133,7 +156,7 @@ def test_a_caller_who_does_not_stand_out_is_background():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"action": "stop"}, "action 'stop' is unknown; use 'pause' or 'none'"),
+        ({"action": "stop"}, "action 'stop' is unknown; use 'pause', 'duck' or 'none'"),
         ({"neutral_probability": 1.0}, "neutral_probability is 1.0; it must be 0.01 to 0.99"),
         ({"evidence": 0.0}, "evidence is 0.0; it must be 0.1 to 20.0"),
         ({"min_speech_ms": 1001}, "min_speech_ms is 1001; it must be a whole number 0 to 1000"),

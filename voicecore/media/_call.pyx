@@ -71,7 +71,7 @@ STAT_NAMES = (
     "echo_bytes",
 )
 
-_ACTIONS = {"none": VC_GATE_NONE, "pause": VC_GATE_PAUSE}
+_ACTIONS = {"none": VC_GATE_NONE, "duck": VC_GATE_DUCK, "pause": VC_GATE_PAUSE}
 
 _SUITES = {
     "AES_CM_128_HMAC_SHA1_80": 1,

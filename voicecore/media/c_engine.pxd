@@ -85,6 +85,7 @@ cdef extern from "engine/vc_playout.h" nogil:
 cdef extern from "vad/vc_gate.h" nogil:
     ctypedef enum vc_gate_action:
         VC_GATE_NONE
+        VC_GATE_DUCK
         VC_GATE_PAUSE
     enum:
         VC_GATE_LISTENING

@@ -179,6 +179,11 @@ class CallConfig:
         return self.echo == "on" or (self.echo == "auto" and self.media == "rtp")
 
     @property
+    def gate_pauses(self) -> bool:
+        """Whether the gate pauses the playout when the caller speaks."""
+        return self.barge_in and self.speaking.action == "pause"
+
+    @property
     def learns_source(self) -> bool:
         """Whether the caller's address is taken from the first valid packet."""
         return (self.lock_source or ("remote" if self.remote else "first")) == "first"

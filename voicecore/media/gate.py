@@ -20,7 +20,8 @@ class GateSettings:
     is enough, or several lesser ones. It fires once in a stretch of speech.
 
     Attributes:
-        action: "pause" stops the playout at once, or does not let it begin; "none" does nothing.
+        action: "pause" stops the playout at once, or does not let it begin; "duck" turns it down to
+            ``duck_db`` until the caller stops; "none" does nothing.
         neutral_probability: of speech; a window of more speaks for a caller, 0.01..0.99.
         evidence: natural logarithm of the odds that are asked for, 0.1..20.
         min_speech_ms: the gate never fires before the stretch is so long, 0..1000.
@@ -46,8 +47,8 @@ class GateSettings:
 
     def __post_init__(self) -> None:
         """Check every range."""
-        if self.action not in ("pause", "none"):
-            raise ConfigError(f"action {self.action!r} is unknown; use 'pause' or 'none'")
+        if self.action not in ("pause", "duck", "none"):
+            raise ConfigError(f"action {self.action!r} is unknown; use 'pause', 'duck' or 'none'")
         within("neutral_probability", self.neutral_probability, 0.01, 0.99)
         within("evidence", self.evidence, 0.1, 20.0)
         within("min_speech_ms", self.min_speech_ms, 0, 1000)

@@ -106,7 +106,7 @@ class Session:
         self._observer = observer
         self._observer_failed = False
         self._given_scheduler = scheduler
-        self._machine = SessionMachine(self.config, native_gate=call.config.barge_in)
+        self._machine = SessionMachine(self.config, native_gate=call.config.gate_pauses)
         self._inbox: deque[ev.SessionEvent] = deque()
         self._stepping = False
         self._timers: dict[str, TimerHandle] = {}
