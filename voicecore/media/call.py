@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicecore.errors import ClosedError
-from voicecore.media.config import CallConfig, within
+from voicecore.media.config import CallConfig
 from voicecore.media.events import CallClosed, CallEvent, EventsLost
+from voicecore.media.ranges import within
 
 if TYPE_CHECKING:
     from voicecore.media._call import NativeCall
