@@ -18,7 +18,7 @@ static const float UNSURE = 8.0f, SURE = 20.0f,
 static const float STILL_FITS = 0.9f;    /* trust in the filter at which there was no jump */
 static const float CLOSE_MS = 8.0f;      /* one path may have peaks so far apart */
 static const float JUMP_MS = 1.0f;       /* less is left to the filter and the drift */
-static const float MARGIN_MS = 4.0f;     /* that the echo path may begin before its peak */
+static const float MARGIN_MS = 10.0f;    /* that the echo path may begin before its peak */
 static const float AGREE_MS = 0.5f;
 static const int AGREED = 2, AGREED_UNSURE = 6; /* estimates in a row */
 static const double LEAST_SHIFT = 0.02;         /* samples: 45 dB below the echo at 1/2 Nyquist */

@@ -25,16 +25,18 @@
 /* An echo that is lost may have been delayed: the path is kept for the delay to be found first. */
 enum { PATIENCE_BLOCKS = 60, MISFIT_BLOCKS = 200 };
 enum { MAX_SIZE = 512, PART_MS = 20 };
+enum { CUBES = 4 }; /* partitions in which distortion is looked for */
 
 static const float FIRST_VARIANCE = 0.05f, VARIANCE_DECAY = 0.8f; /* of |w|^2, a partition */
 static const float SPEND = 0.2f;                                  /* see above */
-static const float NOISE_GAIN = 1e-5f, NOISE_FLOOR = 1e-9f;       /* process noise a hop */
+static const float NOISE_GAIN = 3e-6f, NOISE_FLOOR = 1e-9f;       /* process noise a hop */
 static const float NEAR_SMOOTHING = 0.8f;
 static const float QUIET = 1e-9f; /* power of a sample that is nothing: -90 dBFS */
 static const float TRUST_KEEP = 0.99f, FIT_KEEP = 0.93f; /* a second, 0.15 s */
 static const float PRIOR = 1e-5f; /* power of an estimate that is taken for real unseen */
 static const float SEEN = 100.0f; /* times PRIOR: an estimate that has proven itself */
 static const float LOST_GAIN = 2.0f;
+static const float FIRST_BEND = 0.3f, BEND_NOISE = 1e-5f, MOST_BEND = 8.0f;
 static const float MISFIT_GAIN = 0.01f; /* process noise a hop while the estimate is not real */
 
 struct vc_echo_filter {
@@ -43,12 +45,16 @@ struct vc_echo_filter {
     vc_echo_path path;
     size_t block, size, history, newest, next_cut, silent_blocks;
     uint16_t *x;       /* [history][re, im][bin] */
+    uint16_t *cube;    /* [CUBES][re, im][bin]: of the bent far end's cube, every second hop */
+    size_t newest_cube;
+    int odd;           /* hop */
+    float bend, bend_variance;
     float *near_power; /* of the error, bin by bin */
     float *residual;   /* bins */
     float trust, echo_near, echo_echo;
     float fit_near, fit_echo; /* the same of the last 0.15 s */
     size_t settled;           /* blocks since the estimate was last all real */
-    float line[MAX_SIZE];     /* the far end's last N samples */
+    float line[MAX_SIZE];     /* the far end's last N samples, bent */
 };
 
 size_t vc_echo_filter_size(int rate_hz)
@@ -83,7 +89,7 @@ vc_status vc_echo_filter_create(vc_echo_filter **out, const vc_echo_filter_confi
 
     const size_t parts = ((size_t)config->tail_ms + PART_MS - 1) / PART_MS, history = 2 * parts - 1;
     const size_t head = (sizeof(vc_echo_filter) + 63) / 64 * 64;
-    const size_t floats = (3 * parts + 2) * bins, halves = history * 2 * bins;
+    const size_t floats = (3 * parts + 2) * bins, halves = (history + CUBES) * 2 * bins;
     vc_echo_filter *filter =
         vc_allocate(config->allocator, head + floats * sizeof(float) + halves * sizeof(uint16_t));
     if (!filter) return VC_E_MEMORY;
@@ -100,6 +106,7 @@ vc_status vc_echo_filter_create(vc_echo_filter **out, const vc_echo_filter_confi
     filter->near_power = filter->path.p + parts * bins;
     filter->residual = filter->near_power + bins;
     filter->x = (uint16_t *)(filter->residual + bins);
+    filter->cube = filter->x + history * 2 * bins;
     vc_echo_filter_reset(filter);
     *out = filter;
     return VC_OK;
@@ -121,7 +128,11 @@ static void believe(vc_echo_filter *filter)
 void vc_echo_filter_reset(vc_echo_filter *filter)
 {
     const size_t bins = filter->path.bins, parts = filter->path.parts;
-    memset(filter->x, 0, filter->history * 2 * bins * sizeof *filter->x);
+    memset(filter->x, 0, (filter->history + CUBES) * 2 * bins * sizeof *filter->x);
+    filter->newest_cube = 0;
+    filter->odd = 0;
+    filter->bend = 0.0f;
+    filter->bend_variance = FIRST_BEND;
     memset(filter->path.w_re, 0, 2 * parts * bins * sizeof(float));
     memset(filter->near_power, 0, 2 * bins * sizeof(float));
     memset(filter->line, 0, sizeof filter->line);
@@ -145,7 +156,8 @@ void vc_echo_filter_preload(vc_echo_filter *filter, const float *far)
 {
     const size_t block = filter->block, old = filter->size - block, bins = filter->path.bins;
     memmove(filter->line, filter->line + block, old * sizeof(float));
-    memcpy(filter->line + old, far, block * sizeof(float));
+    for (size_t i = 0; i < block; i++)
+        filter->line[old + i] = far[i] / sqrtf(1.0f + 2.0f * filter->bend * far[i] * far[i]);
     float power = 0.0f;
     for (size_t i = 0; i < block; i++) power += far[i] * far[i];
     if (power > 1e-12f)
@@ -155,8 +167,8 @@ void vc_echo_filter_preload(vc_echo_filter *filter, const float *far)
     if (vc_echo_filter_is_idle(filter)) return;
 
     float re[MAX_SIZE / 2], im[MAX_SIZE / 2];
-    memcpy(vc_spectrum_samples(filter->config.spectrum), filter->line,
-           filter->size * sizeof(float));
+    float *samples = vc_spectrum_samples(filter->config.spectrum);
+    memcpy(samples, filter->line, filter->size * sizeof(float));
     vc_spectrum_forward(filter->config.spectrum, re, im);
     filter->newest = (filter->newest + 1) % filter->history;
     uint16_t *x = filter->x + filter->newest * 2 * bins;
@@ -169,6 +181,42 @@ void vc_echo_filter_preload(vc_echo_filter *filter, const float *far)
         filter->path.x_re[i] = filter->x + at * 2 * bins;
         filter->path.x_im[i] = filter->path.x_re[i] + bins;
     }
+    filter->odd = !filter->odd;
+    if (filter->odd) return;
+    for (size_t i = 0; i < filter->size; i++)
+        samples[i] = filter->line[i] * filter->line[i] * filter->line[i];
+    vc_spectrum_forward(filter->config.spectrum, re, im);
+    filter->newest_cube = (filter->newest_cube + 1) % CUBES;
+    uint16_t *cube = filter->cube + filter->newest_cube * 2 * bins;
+    for (size_t k = 0; k < bins; k++) {
+        cube[k] = to_bf16(re[k]);
+        cube[bins + k] = to_bf16(im[k]);
+    }
+}
+
+static void learn_bend(vc_echo_filter *filter, const float *re, const float *im, const float *step)
+{
+    const size_t bins = filter->path.bins;
+    float by_re[MAX_SIZE / 2], by_im[MAX_SIZE / 2], unused[MAX_SIZE / 2];
+    vc_echo_path path = filter->path;
+    if (filter->odd) return;
+    if (path.parts > CUBES) path.parts = CUBES;
+    for (size_t i = 0; i < path.parts; i++) {
+        path.x_re[i] = filter->cube + (filter->newest_cube + CUBES - i) % CUBES * 2 * bins;
+        path.x_im[i] = path.x_re[i] + bins;
+    }
+    filter->kernels->predict(&path, by_re, by_im, unused);
+    float both = 0.0f, own = 0.0f;
+    for (size_t k = 0; k < bins; k++) {
+        both -= step[k] * (by_re[k] * re[k] + by_im[k] * im[k]);
+        own += step[k] * (by_re[k] * by_re[k] + by_im[k] * by_im[k]);
+    }
+    own *= (float)filter->block / (float)filter->size;
+    const float gain = filter->bend_variance / (1.0f + filter->bend_variance * own);
+    const float bend = filter->bend + gain * both;
+    filter->bend = bend < 0.0f ? 0.0f : bend > MOST_BEND ? MOST_BEND : bend;
+    filter->bend_variance *= 1.0f - SPEND * gain * own;
+    filter->bend_variance += BEND_NOISE;
 }
 
 /* The error's power with what is expected of it gives the step of each bin. */
@@ -255,6 +303,7 @@ void vc_echo_filter_process(vc_echo_filter *filter, const float *far, const floa
         filter->settled = 0;
     else if (filter->settled < SIZE_MAX)
         filter->settled++;
+    learn_bend(filter, re, im, step);
     const int other = filter->settled > PATIENCE_BLOCKS && filter->settled < MISFIT_BLOCKS;
     const float misfit = other ? MISFIT_GAIN * (1.0f - trust) : 0.0f;
     const vc_echo_rates rates = {SPEND * share, NOISE_GAIN + misfit, NOISE_FLOOR};
