@@ -16,10 +16,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_BLOCK = 160, MAX_BINS = 256, MAX_BANDS = 20, MIN_BLOCKS = 300 };
+enum { MAX_BLOCK = 160, MAX_BINS = 256, MAX_BANDS = 19, MIN_BLOCKS = 300, LOW_BINS = 5 };
 
 /* Of bins 31.25 Hz wide: 125 Hz at the low end, 1 kHz at the high one. */
-static const uint16_t EDGES[MAX_BANDS + 1] = {2,  4,  8,  12, 16,  20,  24,  28,  32,  40, 48,
+static const uint16_t EDGES[MAX_BANDS + 1] = {4,  8,  12, 16,  20,  24,  28,  32,  40, 48,
                                               56, 64, 80, 96, 112, 128, 160, 192, 224, 256};
 
 static const float ERROR_KEEP = 0.5f, BAND_KEEP = 0.6f, NOISE_KEEP = 0.85f, NOISE_BIAS = 1.3f;
@@ -61,7 +61,7 @@ vc_status vc_echo_suppressor_create(vc_echo_suppressor **out, int rate_hz, vc_sp
     s->spectrum = spectrum;
     s->block = block;
     s->bins = size / 2;
-    s->bands = rate_hz == 16000 ? 20 : 16;
+    s->bands = rate_hz == 16000 ? 19 : 15;
     for (size_t i = 0; i < 2 * block; i++)
         s->window[i] = sinf(3.14159265f * ((float)i + 0.5f) / (float)(2 * block));
     vc_echo_suppressor_reset(s);
@@ -206,6 +206,7 @@ void vc_echo_suppressor_process(vc_echo_suppressor *s, const float *residual, co
     const float least = powf(10.0f, 0.05f * between(FLOOR_ALONE_DB, FLOOR_DOUBLE_DB, s->presence));
     smooth_across(s->e_power, e, bins);
     smooth_across(s->r_held, r, bins);
+    for (size_t k = 0; k < LOW_BINS; k++) r[k] += (1.0f - s->presence) * e[k];
     for (size_t k = 0; k < bins; k++) {
         float gain = 1.0f - beta * r[k] / (e[k] + TINY);
         gain = gain < least ? least : gain;
