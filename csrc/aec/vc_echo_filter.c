@@ -32,11 +32,12 @@ static const float SPEND = 0.2f;                                  /* see above *
 static const float NOISE_GAIN = 3e-6f, NOISE_FLOOR = 1e-9f;       /* process noise a hop */
 static const float NEAR_SMOOTHING = 0.8f;
 static const float QUIET = 1e-9f; /* power of a sample that is nothing: -90 dBFS */
-static const float TRUST_KEEP = 0.99f, FIT_KEEP = 0.93f; /* a second, 0.15 s */
+static const float TRUST_KEEP = 0.99f, FIT_KEEP = 0.85f; /* a second, 0.06 s */
 static const float PRIOR = 1e-5f; /* power of an estimate that is taken for real unseen */
 static const float SEEN = 100.0f; /* times PRIOR: an estimate that has proven itself */
-static const float LOST_GAIN = 2.0f;
-static const float FIRST_BEND = 0.3f, BEND_NOISE = 1e-5f, MOST_BEND = 8.0f;
+static const float LEAST_SHARE = 0.3f;
+static const float LOST_GAIN = 30.0f;
+static const float FIRST_BEND = 0.3f, BEND_NOISE = 1e-5f, MOST_BEND = 8.0f, BEND_STEP = 0.0625f;
 static const float MISFIT_GAIN = 0.01f; /* process noise a hop while the estimate is not real */
 
 struct vc_echo_filter {
@@ -44,17 +45,17 @@ struct vc_echo_filter {
     const vc_echo_kernels *kernels;
     vc_echo_path path;
     size_t block, size, history, newest, next_cut, silent_blocks;
-    uint16_t *x;       /* [history][re, im][bin] */
-    uint16_t *cube;    /* [CUBES][re, im][bin]: of the bent far end's cube, every second hop */
+    uint16_t *x;    /* [history][re, im][bin] */
+    uint16_t *cube; /* [CUBES][re, im][bin]: of the bent far end's cube, every second hop */
     size_t newest_cube;
-    int odd;           /* hop */
-    float bend, bend_variance;
-    float *near_power; /* of the error, bin by bin */
-    float *residual;   /* bins */
+    int odd;                         /* hop */
+    float bend, bend_variance, bent; /* what is learnt; what is used of it, in steps */
+    float *near_power;               /* of the error, bin by bin */
+    float *residual;                 /* bins */
     float trust, echo_near, echo_echo;
-    float fit_near, fit_echo; /* the same of the last 0.15 s */
-    size_t settled;           /* blocks since the estimate was last all real */
-    float line[MAX_SIZE];     /* the far end's last N samples, bent */
+    float fit_near, fit_echo, fit_heard; /* the same of the last 0.06 s, and the microphone's */
+    size_t settled;                      /* blocks since the estimate was last all real */
+    float line[MAX_SIZE];                /* the far end's last N samples, bent */
 };
 
 size_t vc_echo_filter_size(int rate_hz)
@@ -122,7 +123,7 @@ static void believe(vc_echo_filter *filter)
 {
     filter->trust = 1.0f;
     filter->echo_near = filter->echo_echo = PRIOR * (float)filter->block;
-    filter->fit_near = filter->fit_echo = filter->echo_echo;
+    filter->fit_near = filter->fit_echo = filter->fit_heard = filter->echo_echo;
 }
 
 void vc_echo_filter_reset(vc_echo_filter *filter)
@@ -131,7 +132,7 @@ void vc_echo_filter_reset(vc_echo_filter *filter)
     memset(filter->x, 0, (filter->history + CUBES) * 2 * bins * sizeof *filter->x);
     filter->newest_cube = 0;
     filter->odd = 0;
-    filter->bend = 0.0f;
+    filter->bend = filter->bent = 0.0f;
     filter->bend_variance = FIRST_BEND;
     memset(filter->path.w_re, 0, 2 * parts * bins * sizeof(float));
     memset(filter->near_power, 0, 2 * bins * sizeof(float));
@@ -157,7 +158,7 @@ void vc_echo_filter_preload(vc_echo_filter *filter, const float *far)
     const size_t block = filter->block, old = filter->size - block, bins = filter->path.bins;
     memmove(filter->line, filter->line + block, old * sizeof(float));
     for (size_t i = 0; i < block; i++)
-        filter->line[old + i] = far[i] / sqrtf(1.0f + 2.0f * filter->bend * far[i] * far[i]);
+        filter->line[old + i] = far[i] / sqrtf(1.0f + 2.0f * filter->bent * far[i] * far[i]);
     float power = 0.0f;
     for (size_t i = 0; i < block; i++) power += far[i] * far[i];
     if (power > 1e-12f)
@@ -194,6 +195,18 @@ void vc_echo_filter_preload(vc_echo_filter *filter, const float *far)
     }
 }
 
+void vc_echo_filter_foretell(vc_echo_filter *filter, const float *far, float *echo)
+{
+    float re[MAX_SIZE / 2], im[MAX_SIZE / 2], unused[MAX_SIZE / 2];
+    vc_echo_filter_preload(filter, far);
+    memset(echo, 0, filter->block * sizeof(float));
+    if (vc_echo_filter_is_idle(filter)) return;
+    filter->kernels->predict(&filter->path, re, im, unused);
+    vc_spectrum_inverse(filter->config.spectrum, re, im);
+    memcpy(echo, vc_spectrum_samples(filter->config.spectrum) + filter->size - filter->block,
+           filter->block * sizeof(float));
+}
+
 static void learn_bend(vc_echo_filter *filter, const float *re, const float *im, const float *step)
 {
     const size_t bins = filter->path.bins;
@@ -215,6 +228,8 @@ static void learn_bend(vc_echo_filter *filter, const float *re, const float *im,
     const float gain = filter->bend_variance / (1.0f + filter->bend_variance * own);
     const float bend = filter->bend + gain * both;
     filter->bend = bend < 0.0f ? 0.0f : bend > MOST_BEND ? MOST_BEND : bend;
+    if (fabsf(filter->bend - filter->bent) > BEND_STEP)
+        filter->bent = BEND_STEP * floorf(filter->bend / BEND_STEP + 0.5f);
     filter->bend_variance *= 1.0f - SPEND * gain * own;
     filter->bend_variance += BEND_NOISE;
 }
@@ -250,27 +265,31 @@ static void cut_part(vc_echo_filter *filter)
  * instead of samples: speech is flatter then, and chance smaller. */
 static float weigh(vc_echo_filter *filter, const float *near, const float *echo)
 {
-    float both = 0.0f, own = 0.0f;
+    float both = 0.0f, own = 0.0f, heard = 0.0f;
     for (size_t i = 1; i < filter->block; i++) {
-        const float slope = echo[i] - echo[i - 1];
-        both += (near[i] - near[i - 1]) * slope;
+        const float slope = echo[i] - echo[i - 1], near_slope = near[i] - near[i - 1];
+        both += near_slope * slope;
         own += slope * slope;
+        heard += near_slope * near_slope;
     }
     const float quiet = QUIET * (float)filter->block;
     filter->echo_near = TRUST_KEEP * filter->echo_near + both;
     filter->echo_echo = TRUST_KEEP * filter->echo_echo + own;
     filter->fit_near = FIT_KEEP * filter->fit_near + both;
     filter->fit_echo = FIT_KEEP * filter->fit_echo + own;
+    filter->fit_heard = FIT_KEEP * filter->fit_heard + heard;
     const float real = filter->echo_near / (filter->echo_echo + 0.1f * quiet);
     const float trust = (real - 0.4f) / 0.4f;
     return trust < 0.0f ? 0.0f : trust > 1.0f ? 1.0f : trust;
 }
 
-/* 0..1: how surely the estimate has stopped to be real just now. */
+/* 0..1: how surely the estimate has stopped to be real just now. Under a caller who is much louder
+ * nothing can be said. */
 static float misfit_of(const vc_echo_filter *filter)
 {
+    if (filter->fit_echo < LEAST_SHARE * filter->fit_heard) return 0.0f;
     const float fit = filter->fit_near / (filter->fit_echo + 1e-20f);
-    return fit > 0.4f ? 0.0f : fit < 0.1f ? 1.0f : (0.4f - fit) / 0.3f;
+    return fit > 0.5f ? 0.0f : fit < 0.2f ? 1.0f : (0.5f - fit) / 0.3f;
 }
 
 void vc_echo_filter_process(vc_echo_filter *filter, const float *far, const float *near,
@@ -287,9 +306,6 @@ void vc_echo_filter_process(vc_echo_filter *filter, const float *far, const floa
     float *samples = vc_spectrum_samples(filter->config.spectrum);
     filter->kernels->predict(&filter->path, re, im, variance);
     const float share = (float)block / (float)filter->size, was = filter->trust;
-    /* A path that was right until now and is no more: its echo is about as loud as it was. */
-    const float lost = filter->settled < MISFIT_BLOCKS ? LOST_GAIN * misfit_of(filter) : 0.0f;
-    for (size_t k = 0; k < bins; k++) filter->residual[k] = lost * (re[k] * re[k] + im[k] * im[k]);
     vc_spectrum_inverse(filter->config.spectrum, re, im);
     memcpy(echo, samples + old, block * sizeof(float));
     memset(samples, 0, old * sizeof(float));
@@ -310,8 +326,10 @@ void vc_echo_filter_process(vc_echo_filter *filter, const float *far, const floa
     filter->kernels->learn(&filter->path, re, im, step, &rates);
     cut_part(filter);
 
+    /* The path was right until now and is no more: all that is heard may be echo. */
+    const float lost = filter->settled < PATIENCE_BLOCKS ? LOST_GAIN * misfit_of(filter) : 0.0f;
     for (size_t k = 0; k < bins; k++)
-        filter->residual[k] = share * (filter->residual[k] + trust * variance[k]);
+        filter->residual[k] = share * trust * variance[k] + lost * (re[k] * re[k] + im[k] * im[k]);
     for (size_t i = 0; i < block; i++)
         echo[i] *= was + (trust - was) * ((float)i + 0.5f) / (float)block;
 }
@@ -331,9 +349,19 @@ float vc_echo_filter_trust(const vc_echo_filter *filter)
     return filter->trust;
 }
 
+float vc_echo_filter_misfit(const vc_echo_filter *filter)
+{
+    return misfit_of(filter);
+}
+
+int vc_echo_filter_is_proven(const vc_echo_filter *filter)
+{
+    return filter->settled < MISFIT_BLOCKS;
+}
+
 int vc_echo_filter_is_lost(const vc_echo_filter *filter)
 {
-    return filter->settled > 0 && filter->settled < MISFIT_BLOCKS;
+    return filter->settled > 0 && vc_echo_filter_is_proven(filter);
 }
 
 const float *vc_echo_filter_residual(const vc_echo_filter *filter)

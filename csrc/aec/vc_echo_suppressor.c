@@ -19,7 +19,7 @@
 enum { MAX_BLOCK = 160, MAX_BINS = 256, MAX_BANDS = 19, MIN_BLOCKS = 300, LOW_BINS = 5 };
 
 /* Of bins 31.25 Hz wide: 125 Hz at the low end, 1 kHz at the high one. */
-static const uint16_t EDGES[MAX_BANDS + 1] = {4,  8,  12, 16,  20,  24,  28,  32,  40, 48,
+static const uint16_t EDGES[MAX_BANDS + 1] = {4,  8,  12, 16, 20,  24,  28,  32,  40,  48,
                                               56, 64, 80, 96, 112, 128, 160, 192, 224, 256};
 
 static const float ERROR_KEEP = 0.5f, BAND_KEEP = 0.6f, NOISE_KEEP = 0.85f, NOISE_BIAS = 1.3f;
@@ -27,7 +27,8 @@ static const float RESIDUAL_HOLD = 0.6f;   /* a block: late reverberation */
 static const float RESIDUAL_MARGIN = 2.0f; /* of the echo, for evidence */
 static const float EVIDENCE_FROM_DB = 12.0f, EVIDENCE_OVER_DB = 10.0f;
 static const float PRESENT_FROM = 0.08f, PRESENT_OVER = 0.12f; /* mean evidence of the bands */
-static const float PRESENT_UP = 0.7f, PRESENT_DOWN = 0.02f;
+static const float PRESENT_UP = 0.7f, PRESENT_DOWN = 0.02f, PRESENT_NOT = 0.3f;
+static const float ALL_ECHO = 20.0f; /* expected over error at which it is surely all echo */
 static const float BETA_ALONE_DB = 26.0f, BETA_DOUBLE_DB = 2.0f;
 static const float FLOOR_ALONE_DB = -60.0f, FLOOR_DOUBLE_DB = -20.0f;
 static const float TINY = 1e-12f;
@@ -135,7 +136,7 @@ static float clamp(float x, float low, float high)
 /* Weighs the bands' error against the echo expected in it. */
 static void judge(vc_echo_suppressor *s, const float *e_now, const float *r_now)
 {
-    float evidence = 0.0f, echo = 0.0f, all = 0.0f;
+    float evidence = 0.0f, echo = 0.0f, all = 0.0f, most = 0.0f;
     for (size_t b = 0; b < s->bands; b++) {
         float e = 0.0f, r = 0.0f, noise = 0.0f;
         for (size_t k = EDGES[b]; k < EDGES[b + 1]; k++) {
@@ -151,10 +152,12 @@ static void judge(vc_echo_suppressor *s, const float *e_now, const float *r_now)
         evidence += clamp((over_db - EVIDENCE_FROM_DB) / EVIDENCE_OVER_DB, 0.0f, 1.0f);
         echo += fminf(4.0f * expected, s->e_band[b]);
         all += s->e_band[b];
+        most += expected;
     }
     const float present =
         clamp((evidence / (float)s->bands - PRESENT_FROM) / PRESENT_OVER, 0.0f, 1.0f);
-    s->presence += (present > s->presence ? PRESENT_UP : PRESENT_DOWN) * (present - s->presence);
+    const float down = most > ALL_ECHO * all ? PRESENT_NOT : PRESENT_DOWN;
+    s->presence += (present > s->presence ? PRESENT_UP : down) * (present - s->presence);
     s->likelihood = all > 0.0f ? echo / all * (1.0f - s->presence) : 0.0f;
 }
 
@@ -206,7 +209,8 @@ void vc_echo_suppressor_process(vc_echo_suppressor *s, const float *residual, co
     const float least = powf(10.0f, 0.05f * between(FLOOR_ALONE_DB, FLOOR_DOUBLE_DB, s->presence));
     smooth_across(s->e_power, e, bins);
     smooth_across(s->r_held, r, bins);
-    for (size_t k = 0; k < LOW_BINS; k++) r[k] += (1.0f - s->presence) * e[k];
+    const float absent = (1.0f - s->presence) * (1.0f - s->presence);
+    for (size_t k = 0; k < LOW_BINS; k++) r[k] += absent * absent * e[k];
     for (size_t k = 0; k < bins; k++) {
         float gain = 1.0f - beta * r[k] / (e[k] + TINY);
         gain = gain < least ? least : gain;
