@@ -232,6 +232,7 @@ static void lock(vc_aec *aec, double found)
     const double margin = (double)MARGIN_MS * aec->config.rate_hz / 1000.0;
     aec->locked = 1;
     vc_echo_filter_reset(aec->filter);
+    vc_echo_suppressor_echo_found(aec->suppressor);
     aec->shift_due = 0.0;
     aec->delay = floor(found - margin);
     if (aec->delay < VC_FAR_LINE_MIN_DELAY) aec->delay = 0.0;

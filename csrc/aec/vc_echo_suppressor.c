@@ -92,6 +92,11 @@ void vc_echo_suppressor_reset(vc_echo_suppressor *s)
     s->random = 1;
 }
 
+void vc_echo_suppressor_echo_found(vc_echo_suppressor *s)
+{
+    s->presence = 0.0f;
+}
+
 static void pass(vc_echo_suppressor *s, const float *error, float *out)
 {
     const size_t n = s->block;
@@ -114,10 +119,12 @@ static void smooth_across(const float *in, float *out, size_t n)
     out[n - 1] = 0.5f * (in[n - 1] + in[n - 2]);
 }
 
-static void follow_noise(vc_echo_suppressor *s, const float *across)
+/* What may be echo counts little: it would be filled in as noise. */
+static void follow_noise(vc_echo_suppressor *s, const float *across, const float *r)
 {
     for (size_t k = 0; k < s->bins; k++) {
-        float now = NOISE_KEEP * s->noise_smooth[k] + (1.0f - NOISE_KEEP) * across[k];
+        const float heard = across[k] * across[k] / (across[k] + 4.0f * r[k] + TINY);
+        float now = NOISE_KEEP * s->noise_smooth[k] + (1.0f - NOISE_KEEP) * heard;
         s->noise_smooth[k] = now;
         s->noise_min[k] = now < s->noise_min[k] ? now : s->noise_min[k];
         s->noise_next[k] = now < s->noise_next[k] ? now : s->noise_next[k];
@@ -203,7 +210,7 @@ void vc_echo_suppressor_process(vc_echo_suppressor *s, const float *residual, co
     memcpy(s->r_before, residual, bins * sizeof(float));
     judge(s, power, r);
     smooth_across(power, e, bins);
-    follow_noise(s, e);
+    follow_noise(s, e, r);
 
     const float beta = powf(10.0f, 0.1f * between(BETA_ALONE_DB, BETA_DOUBLE_DB, s->presence));
     const float least = powf(10.0f, 0.05f * between(FLOOR_ALONE_DB, FLOOR_DOUBLE_DB, s->presence));
