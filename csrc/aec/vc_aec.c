@@ -25,14 +25,14 @@ static const float AGREE_MS = 0.5f;
 static const int AGREED = 2, AGREED_UNSURE = 6; /* estimates in a row */
 static const double LEAST_JUMP = 0.5;           /* samples */
 static const double LEAST_SHIFT = 0.02;         /* samples: 45 dB below the echo at 1/2 Nyquist */
-static const float ALIGN_MS = 10.0f;
+static const float ALIGN_MS = 10.0f;            /* to either side */
 static const float MATCH_SEEN = 0.4f, MATCH_UNSEEN = 0.8f; /* with the estimator, without it */
-static const float MISFIT = 0.5f; /* of the filter, at which to look elsewhere */
-static const float BETTER = 0.15f;
+static const float MISFIT = 0.5f;        /* of the filter, at which to look elsewhere */
+static const float BETTER = 0.15f;       /* match that the estimator's delay has to have more */
 static const float UNEXPLAINED = 0.4f;   /* share of the microphone that the filter leaves */
 static const float SPAN_OF_JUMP = 0.35f; /* seconds of an estimate that no path speaks for */
 static const float UNSETTLED = 0.01f;
-static const float POWER_KEEP = 0.93f;
+static const float POWER_KEEP = 0.93f; /* a block */
 static const float ERLE_KEEP = 0.995f; /* a block: two seconds */
 
 struct vc_aec {

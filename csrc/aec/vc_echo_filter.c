@@ -13,6 +13,12 @@
  * before it is right. So an update takes off only a fifth of the variance that the model says
  * (SPEND). The same variance then tells the residual echo: with a spread of some 5 dB.
  *
+ * A loudspeaker that clips softly is in front of the path: the far end x is bent to
+ * x / sqrt(1 + 2 b x^2) first, and b is one more coefficient of the Kalman filter (a memoryless
+ * preprocessor: Stenger and Kellermann, "Adaptation of a memoryless preprocessor for nonlinear
+ * acoustic echo cancelling", Signal Processing 80, 2000). The echo changes with b by the path's
+ * answer to minus the bent far end's cube; every second hop, in the first partitions.
+ *
  * Limits: the far end's spectra are kept in bf16, 59 dB below the echo.
  */
 #include "aec/vc_echo_filter.h"
@@ -33,11 +39,12 @@ static const float NOISE_GAIN = 3e-6f, NOISE_FLOOR = 1e-9f;       /* process noi
 static const float NEAR_SMOOTHING = 0.8f;
 static const float QUIET = 1e-9f; /* power of a sample that is nothing: -90 dBFS */
 static const float TRUST_KEEP = 0.99f, FIT_KEEP = 0.85f; /* a second, 0.06 s */
-static const float PRIOR = 1e-5f; /* power of an estimate that is taken for real unseen */
-static const float SEEN = 100.0f; /* times PRIOR: an estimate that has proven itself */
-static const float LEAST_SHARE = 0.3f;
-static const float LOST_GAIN = 30.0f;
-static const float FIRST_BEND = 0.3f, BEND_NOISE = 1e-5f, MOST_BEND = 8.0f, BEND_STEP = 0.0625f;
+static const float PRIOR = 1e-5f;      /* power of an estimate that is taken for real unseen */
+static const float SEEN = 100.0f;      /* times PRIOR: an estimate that has proven itself */
+static const float LEAST_SHARE = 0.3f; /* of the echo in the microphone, to tell a misfit */
+static const float LOST_GAIN = 30.0f;  /* of what is heard while the path is lost */
+static const float FIRST_BEND = 0.3f,  /* variance */
+    BEND_NOISE = 1e-5f, MOST_BEND = 8.0f, BEND_STEP = 0.0625f;
 static const float MISFIT_GAIN = 0.01f; /* process noise a hop while the estimate is not real */
 
 struct vc_echo_filter {
@@ -207,6 +214,7 @@ void vc_echo_filter_foretell(vc_echo_filter *filter, const float *far, float *ec
            filter->block * sizeof(float));
 }
 
+/* re, im: the error. */
 static void learn_bend(vc_echo_filter *filter, const float *re, const float *im, const float *step)
 {
     const size_t bins = filter->path.bins;

@@ -5,7 +5,9 @@
  * it, so what stands far above R in many bands at once is the caller. That evidence moves the gain
  * 1 - beta R / E between two settings: alone, beta is 26 dB and the floor -60 dB; in double talk
  * beta is 2 dB (about a Wiener filter) and the floor -20 dB. The way up is quick, the way down
- * takes half a second, so that the ends of words stay.
+ * takes half a second, so that the ends of words stay. Below 140 Hz R tells nothing: bins there
+ * hold what leaks from the harmonics above, and a puff of breath leaves an echo that was never
+ * learnt. So all of it counts as echo, unless the caller is there.
  *
  * The background is the minimum of the smoothed power over 3 to 6 s (after Martin, "Noise power
  * spectral density estimation based on optimal smoothing and minimum statistics", IEEE Trans. SAP
@@ -22,7 +24,8 @@ enum { MAX_BLOCK = 160, MAX_BINS = 256, MAX_BANDS = 19, MIN_BLOCKS = 300, LOW_BI
 static const uint16_t EDGES[MAX_BANDS + 1] = {4,  8,  12, 16, 20,  24,  28,  32,  40,  48,
                                               56, 64, 80, 96, 112, 128, 160, 192, 224, 256};
 
-static const float ERROR_KEEP = 0.5f, BAND_KEEP = 0.6f, NOISE_KEEP = 0.85f, NOISE_BIAS = 1.3f;
+static const float ERROR_KEEP = 0.5f, BAND_KEEP = 0.6f, NOISE_KEEP = 0.85f, NOISE_BIAS = 1.3f,
+                   FILL_BIAS = 2.5f;
 static const float RESIDUAL_HOLD = 0.6f;   /* a block: late reverberation */
 static const float RESIDUAL_MARGIN = 2.0f; /* of the echo, for evidence */
 static const float EVIDENCE_FROM_DB = 12.0f, EVIDENCE_OVER_DB = 10.0f;
@@ -222,7 +225,7 @@ void vc_echo_suppressor_process(vc_echo_suppressor *s, const float *residual, co
         float gain = 1.0f - beta * r[k] / (e[k] + TINY);
         gain = gain < least ? least : gain;
         const float taken = 1.0f - gain * gain;
-        const float fill = sqrtf((taken > 1e-3f ? taken : 0.0f) * NOISE_BIAS * s->noise_min[k]);
+        const float fill = sqrtf((taken > 1e-3f ? taken : 0.0f) * FILL_BIAS * s->noise_min[k]);
         re[k] *= gain;
         im[k] *= gain;
         e[k] = fill;
