@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "aec/vc_delay_estimator.h"
+#include "aec/vc_echo_align.h"
 #include "aec/vc_echo_drift.h"
 #include "aec/vc_echo_filter.h"
 #include "aec/vc_echo_suppressor.h"
@@ -12,17 +13,26 @@
 #include "base/vc_convert.h"
 
 enum { MAX_BLOCK = 160, LINE_MS = 1024 };
+enum { PAST = VC_ECHO_ALIGN_MAX / MAX_BLOCK, TRY_BLOCKS = 4 };
 
 static const float UNSURE = 8.0f, SURE = 20.0f,
                    SURE_OF_JUMP = 30.0f; /* the estimator's confidence */
 static const float STILL_FITS = 0.9f;    /* trust in the filter at which there was no jump */
 static const float CLOSE_MS = 8.0f;      /* one path may have peaks so far apart */
 static const float JUMP_MS = 1.0f;       /* less is left to the filter and the drift */
-static const float MARGIN_MS = 4.0f;     /* that the echo path may begin before its peak */
+static const float MARGIN_MS = 10.0f;    /* that the echo path may begin before its peak */
 static const float AGREE_MS = 0.5f;
 static const int AGREED = 2, AGREED_UNSURE = 6; /* estimates in a row */
+static const double LEAST_JUMP = 0.5;           /* samples */
 static const double LEAST_SHIFT = 0.02;         /* samples: 45 dB below the echo at 1/2 Nyquist */
+static const float ALIGN_MS = 10.0f;            /* to either side */
+static const float MATCH_SEEN = 0.4f, MATCH_UNSEEN = 0.8f; /* with the estimator, without it */
+static const float MISFIT = 0.5f;        /* of the filter, at which to look elsewhere */
+static const float BETTER = 0.15f;       /* match that the estimator's delay has to have more */
+static const float UNEXPLAINED = 0.4f;   /* share of the microphone that the filter leaves */
+static const float SPAN_OF_JUMP = 0.35f; /* seconds of an estimate that no path speaks for */
 static const float UNSETTLED = 0.01f;
+static const float POWER_KEEP = 0.93f; /* a block */
 static const float ERLE_KEEP = 0.995f; /* a block: two seconds */
 
 struct vc_aec {
@@ -43,7 +53,10 @@ struct vc_aec {
     int agreed;
     size_t silent_blocks; /* of the far end */
     float in_power, out_power;
+    float heard, left; /* power of the microphone and of the filter's error, 0.15 s */
+    size_t missed;     /* blocks for which the path did not fit */
     float near_before[MAX_BLOCK];
+    int16_t near_past[PAST * MAX_BLOCK];
 };
 
 static void *count_alloc(void *context, size_t bytes)
@@ -130,7 +143,10 @@ void vc_aec_reset(vc_aec *aec)
     aec->candidate = aec->confidence = 0.0f;
     aec->silent_blocks = SIZE_MAX;
     aec->in_power = aec->out_power = 0.0f;
+    aec->heard = aec->left = 0.0f;
+    aec->missed = 0;
     memset(aec->near_before, 0, sizeof aec->near_before);
+    memset(aec->near_past, 0, sizeof aec->near_past);
 }
 
 size_t vc_aec_bytes(const vc_aec *aec)
@@ -167,25 +183,76 @@ static void reload(vc_aec *aec, size_t not_had)
     }
 }
 
-static void lock(vc_aec *aec, const vc_delay_estimate *estimate)
+/* Holds what the path would have made of the last 0.12 s at a delay against what was heard. */
+static vc_echo_lag try_delay(vc_aec *aec, double delay)
 {
-    const double found = (double)estimate->delay_samples;
-    /* A path that would begin before the reference is none. */
-    if (aec->locked && aec->offset >= 0.0) {
-        move_reference(aec, found - aec->offset);
+    const double most = vc_far_line_max_delay_samples(&aec->line);
+    const size_t block = aec->block, n = PAST * block;
+    float x[MAX_BLOCK], near[VC_ECHO_ALIGN_MAX], echo[VC_ECHO_ALIGN_MAX];
+    for (size_t back = vc_echo_filter_span_blocks(aec->filter) + PAST; back > 0; back--) {
+        const double at = delay + (double)(back * block);
+        if (at > most)
+            memset(x, 0, sizeof x);
+        else
+            vc_far_line_read(&aec->line, at, 0.0, x, block);
+        if (back > PAST)
+            vc_echo_filter_preload(aec->filter, x);
+        else
+            vc_echo_filter_foretell(aec->filter, x, echo + n - back * block);
+    }
+    vc_convert_s16_to_f32(aec->near_past, near, n);
+    return vc_echo_align(near, echo, n, (size_t)(ALIGN_MS * (float)aec->config.rate_hz / 1000.0f));
+}
+
+/* Moves the reference to where the path fits what was heard, within 10 ms of where it is or, if it
+ * fits much better there, of `other`. 0: it fits nowhere. */
+static int align(vc_aec *aec, double other)
+{
+    vc_echo_lag best = try_delay(aec, aec->delay);
+    double to = aec->delay + (double)best.samples;
+    int found = best.match > MATCH_UNSEEN;
+    if (other >= 0.0) {
+        const vc_echo_lag lag = try_delay(aec, other);
+        if (lag.match > MATCH_SEEN && lag.match > best.match + BETTER) {
+            to = other + (double)lag.samples;
+            found = 1;
+        }
+    }
+    if (found && fabs(to - aec->delay) > LEAST_JUMP) {
+        move_reference(aec, to);
         vc_echo_filter_unsettle(aec->filter, UNSETTLED);
         vc_echo_drift_jumped(&aec->drift);
-    } else {
-        const double margin = (double)MARGIN_MS * aec->config.rate_hz / 1000.0;
-        aec->locked = 1;
-        vc_echo_filter_reset(aec->filter);
-        aec->shift_due = 0.0;
-        aec->delay = floor(found - margin);
-        if (aec->delay < VC_FAR_LINE_MIN_DELAY) aec->delay = 0.0;
-        aec->offset = found - aec->delay;
-        vc_echo_drift_reset(&aec->drift);
     }
     reload(aec, 1);
+    return found;
+}
+
+static void lock(vc_aec *aec, double found)
+{
+    const double margin = (double)MARGIN_MS * aec->config.rate_hz / 1000.0;
+    aec->locked = 1;
+    vc_echo_filter_reset(aec->filter);
+    vc_echo_suppressor_echo_found(aec->suppressor);
+    aec->shift_due = 0.0;
+    aec->delay = floor(found - margin);
+    if (aec->delay < VC_FAR_LINE_MIN_DELAY) aec->delay = 0.0;
+    aec->offset = found - aec->delay;
+    vc_echo_drift_reset(&aec->drift);
+    reload(aec, 1);
+}
+
+/* A path that fitted and does not any more: the echo may have moved a little. */
+static void look_nearby(vc_aec *aec)
+{
+    const int lost =
+        vc_echo_filter_is_proven(aec->filter) && vc_echo_filter_misfit(aec->filter) > MISFIT;
+    if (!lost) {
+        aec->missed = 0;
+        return;
+    }
+    if (aec->missed++ == 0) vc_delay_estimator_forget(aec->estimator);
+    if (aec->missed % TRY_BLOCKS != 0) return;
+    (void)align(aec, -1.0);
 }
 
 /* Takes over a delay that several estimates in a row agree on. */
@@ -201,6 +268,16 @@ static void follow_delay(vc_aec *aec, const float *far, const float *near)
     aec->candidate = lag;
     if (estimate.confidence < UNSURE || (aec->locked && fabsf(lag - known) < JUMP_MS * ms))
         aec->agreed = 0;
+    if (aec->agreed < AGREED) return;
+    if (aec->locked && vc_echo_filter_is_proven(aec->filter) &&
+        aec->left > UNEXPLAINED * aec->heard) {
+        const double other = (double)lag - aec->offset;
+        if (align(aec, other < VC_FAR_LINE_MIN_DELAY ? 0.0 : other)) {
+            aec->agreed = 0;
+            return;
+        }
+    }
+    if (aec->locked && estimate.seconds < SPAN_OF_JUMP) return;
     const int sure = estimate.confidence >= (aec->locked ? SURE_OF_JUMP : SURE);
     if (aec->agreed < (sure ? AGREED : AGREED_UNSURE)) return;
     if (aec->locked &&
@@ -208,7 +285,7 @@ static void follow_delay(vc_aec *aec, const float *far, const float *near)
          (fabsf(lag - known) < CLOSE_MS * ms && !vc_echo_filter_is_lost(aec->filter))))
         return;
     aec->agreed = 0;
-    lock(aec, &estimate);
+    lock(aec, (double)lag);
 }
 
 static float power_of(const float *x, size_t n)
@@ -216,6 +293,13 @@ static float power_of(const float *x, size_t n)
     float sum = 0.0f;
     for (size_t i = 0; i < n; i++) sum += x[i] * x[i];
     return sum;
+}
+
+static void remember(vc_aec *aec)
+{
+    const size_t n = aec->block, older = (PAST - 1) * n;
+    memmove(aec->near_past, aec->near_past + n, older * sizeof(int16_t));
+    vc_convert_f32_to_s16(aec->near_before, aec->near_past + older, n);
 }
 
 /* in and out are f32; out is in as it was a block ago, without the echo. */
@@ -233,16 +317,20 @@ static void process_block(vc_aec *aec, const float *in, const int16_t *far, floa
     if (aec->silent_blocks > longest && vc_echo_filter_is_idle(aec->filter)) {
         vc_echo_suppressor_process(aec->suppressor, NULL, near, out);
         memcpy(aec->near_before, near, n * sizeof(float));
+        remember(aec);
         return;
     }
     vc_convert_s16_to_f32(far, x, n);
     follow_delay(aec, x, near);
+    if (aec->locked) look_nearby(aec);
     const double was = aec->delay;
     if (aec->locked) move_reference(aec, was + aec->drift.per_block);
     const double from = aec->delay > 0.0 ? was : 0.0;
     vc_far_line_read(&aec->line, from, aec->delay - from, x, n);
     vc_echo_filter_process(aec->filter, x, near, echo);
+    aec->heard = POWER_KEEP * aec->heard + power_of(near, n);
     for (size_t i = 0; i < n; i++) near[i] -= echo[i];
+    aec->left = POWER_KEEP * aec->left + power_of(near, n);
     if (aec->locked) {
         const double moved = vc_echo_drift_update(&aec->drift, echo, near, n);
         move_reference(aec, aec->delay + moved - aec->drift.per_block);
@@ -255,6 +343,7 @@ static void process_block(vc_aec *aec, const float *in, const int16_t *far, floa
         aec->out_power = ERLE_KEEP * aec->out_power + power_of(out, n);
     }
     for (size_t i = 0; i < n; i++) aec->near_before[i] = near[i] + echo[i];
+    remember(aec);
 }
 
 vc_status vc_aec_process_s16(vc_aec *aec, const int16_t *near, const int16_t *far, int16_t *out,

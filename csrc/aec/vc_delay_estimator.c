@@ -157,6 +157,7 @@ static void find_peak(vc_delay_estimator *s, size_t best, vc_delay_estimate *est
     }
     peak *= 0.5f * SIZE;
     estimate->confidence = peak * peak * s->blocks * BINS / (s->far_sum * s->near_sum + 1e-9f);
+    estimate->seconds = s->blocks * (float)HOP / 4000.0f;
     estimate->delay_samples = fmaxf(lag, 0.0f) * (float)s->factor;
 }
 
@@ -208,6 +209,13 @@ static vc_status step(vc_delay_estimator *s, vc_delay_estimate *estimate)
     s->blocks = KEEP * s->blocks + 1.0f;
     find_peak(s, accumulate(s, re, im), estimate);
     return VC_OK;
+}
+
+void vc_delay_estimator_forget(vc_delay_estimator *s)
+{
+    memset(s->re, 0, sizeof s->re);
+    memset(s->im, 0, sizeof s->im);
+    s->far_sum = s->near_sum = s->blocks = 0.0f;
 }
 
 vc_status vc_delay_estimator_process(vc_delay_estimator *s, const float *far, const float *near,

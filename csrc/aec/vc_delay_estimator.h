@@ -21,11 +21,15 @@ VC_RT void vc_delay_estimator_reset(vc_delay_estimator *estimator);
 typedef struct vc_delay_estimate {
     float delay_samples; /* at rate_hz */
     float confidence;    /* chance stays below 10; 20 is sure */
+    float seconds;       /* of speech that it rests on, at most half a one */
 } vc_delay_estimate;
 
 /* rate_hz / 100 samples of each. VC_OK when the estimate was made anew (every 16 ms while there is
  * far end), else VC_NEED_MORE. */
 VC_RT vc_status vc_delay_estimator_process(vc_delay_estimator *estimator, const float *far,
                                            const float *near, vc_delay_estimate *estimate);
+
+/* The echo has moved: what was heard so far tells nothing any more. */
+VC_RT void vc_delay_estimator_forget(vc_delay_estimator *estimator);
 
 #endif

@@ -36,12 +36,18 @@ VC_RT void vc_echo_filter_process(vc_echo_filter *filter, const float *far, cons
 /* A block of the far end without its near end: after the reference was moved, the blocks before, as
  * they would have been. */
 VC_RT void vc_echo_filter_preload(vc_echo_filter *filter, const float *far);
+/* The same, and the echo that is expected of it. */
+VC_RT void vc_echo_filter_foretell(vc_echo_filter *filter, const float *far, float *echo);
 /* Blocks that a preload takes to fill the path. */
 size_t vc_echo_filter_span_blocks(const vc_echo_filter *filter);
 /* Nothing of the far end is left in the path: process gives zeros and does nothing. */
 VC_RT int vc_echo_filter_is_idle(const vc_echo_filter *filter);
 /* 0..1: the share of the estimate that is real. */
 VC_RT float vc_echo_filter_trust(const vc_echo_filter *filter);
+/* 0..1: how surely the estimate was not real in the last 0.06 s. */
+VC_RT float vc_echo_filter_misfit(const vc_echo_filter *filter);
+/* The estimate was real within the last two seconds. */
+VC_RT int vc_echo_filter_is_proven(const vc_echo_filter *filter);
 /* The estimate was real within the last two seconds and is not any more. */
 VC_RT int vc_echo_filter_is_lost(const vc_echo_filter *filter);
 /* Power of the echo that is expected to be left in each bin of the last block (size / 2 bins, on

@@ -5,7 +5,9 @@
  * it, so what stands far above R in many bands at once is the caller. That evidence moves the gain
  * 1 - beta R / E between two settings: alone, beta is 26 dB and the floor -60 dB; in double talk
  * beta is 2 dB (about a Wiener filter) and the floor -20 dB. The way up is quick, the way down
- * takes half a second, so that the ends of words stay.
+ * takes half a second, so that the ends of words stay. Below 140 Hz R tells nothing: bins there
+ * hold what leaks from the harmonics above, and a puff of breath leaves an echo that was never
+ * learnt. So all of it counts as echo, unless the caller is there.
  *
  * The background is the minimum of the smoothed power over 3 to 6 s (after Martin, "Noise power
  * spectral density estimation based on optimal smoothing and minimum statistics", IEEE Trans. SAP
@@ -16,18 +18,20 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_BLOCK = 160, MAX_BINS = 256, MAX_BANDS = 20, MIN_BLOCKS = 300 };
+enum { MAX_BLOCK = 160, MAX_BINS = 256, MAX_BANDS = 19, MIN_BLOCKS = 300, LOW_BINS = 5 };
 
 /* Of bins 31.25 Hz wide: 125 Hz at the low end, 1 kHz at the high one. */
-static const uint16_t EDGES[MAX_BANDS + 1] = {2,  4,  8,  12, 16,  20,  24,  28,  32,  40, 48,
+static const uint16_t EDGES[MAX_BANDS + 1] = {4,  8,  12, 16, 20,  24,  28,  32,  40,  48,
                                               56, 64, 80, 96, 112, 128, 160, 192, 224, 256};
 
-static const float ERROR_KEEP = 0.5f, BAND_KEEP = 0.6f, NOISE_KEEP = 0.85f, NOISE_BIAS = 1.3f;
+static const float ERROR_KEEP = 0.5f, BAND_KEEP = 0.6f, NOISE_KEEP = 0.85f, NOISE_BIAS = 1.3f,
+                   FILL_BIAS = 2.5f;
 static const float RESIDUAL_HOLD = 0.6f;   /* a block: late reverberation */
 static const float RESIDUAL_MARGIN = 2.0f; /* of the echo, for evidence */
 static const float EVIDENCE_FROM_DB = 12.0f, EVIDENCE_OVER_DB = 10.0f;
 static const float PRESENT_FROM = 0.08f, PRESENT_OVER = 0.12f; /* mean evidence of the bands */
-static const float PRESENT_UP = 0.7f, PRESENT_DOWN = 0.02f;
+static const float PRESENT_UP = 0.7f, PRESENT_DOWN = 0.02f, PRESENT_NOT = 0.3f;
+static const float ALL_ECHO = 20.0f; /* expected over error at which it is surely all echo */
 static const float BETA_ALONE_DB = 26.0f, BETA_DOUBLE_DB = 2.0f;
 static const float FLOOR_ALONE_DB = -60.0f, FLOOR_DOUBLE_DB = -20.0f;
 static const float TINY = 1e-12f;
@@ -61,7 +65,7 @@ vc_status vc_echo_suppressor_create(vc_echo_suppressor **out, int rate_hz, vc_sp
     s->spectrum = spectrum;
     s->block = block;
     s->bins = size / 2;
-    s->bands = rate_hz == 16000 ? 20 : 16;
+    s->bands = rate_hz == 16000 ? 19 : 15;
     for (size_t i = 0; i < 2 * block; i++)
         s->window[i] = sinf(3.14159265f * ((float)i + 0.5f) / (float)(2 * block));
     vc_echo_suppressor_reset(s);
@@ -91,6 +95,11 @@ void vc_echo_suppressor_reset(vc_echo_suppressor *s)
     s->random = 1;
 }
 
+void vc_echo_suppressor_echo_found(vc_echo_suppressor *s)
+{
+    s->presence = 0.0f;
+}
+
 static void pass(vc_echo_suppressor *s, const float *error, float *out)
 {
     const size_t n = s->block;
@@ -113,10 +122,12 @@ static void smooth_across(const float *in, float *out, size_t n)
     out[n - 1] = 0.5f * (in[n - 1] + in[n - 2]);
 }
 
-static void follow_noise(vc_echo_suppressor *s, const float *across)
+/* What may be echo counts little: it would be filled in as noise. */
+static void follow_noise(vc_echo_suppressor *s, const float *across, const float *r)
 {
     for (size_t k = 0; k < s->bins; k++) {
-        float now = NOISE_KEEP * s->noise_smooth[k] + (1.0f - NOISE_KEEP) * across[k];
+        const float heard = across[k] * across[k] / (across[k] + 4.0f * r[k] + TINY);
+        float now = NOISE_KEEP * s->noise_smooth[k] + (1.0f - NOISE_KEEP) * heard;
         s->noise_smooth[k] = now;
         s->noise_min[k] = now < s->noise_min[k] ? now : s->noise_min[k];
         s->noise_next[k] = now < s->noise_next[k] ? now : s->noise_next[k];
@@ -135,7 +146,7 @@ static float clamp(float x, float low, float high)
 /* Weighs the bands' error against the echo expected in it. */
 static void judge(vc_echo_suppressor *s, const float *e_now, const float *r_now)
 {
-    float evidence = 0.0f, echo = 0.0f, all = 0.0f;
+    float evidence = 0.0f, echo = 0.0f, all = 0.0f, most = 0.0f;
     for (size_t b = 0; b < s->bands; b++) {
         float e = 0.0f, r = 0.0f, noise = 0.0f;
         for (size_t k = EDGES[b]; k < EDGES[b + 1]; k++) {
@@ -151,10 +162,12 @@ static void judge(vc_echo_suppressor *s, const float *e_now, const float *r_now)
         evidence += clamp((over_db - EVIDENCE_FROM_DB) / EVIDENCE_OVER_DB, 0.0f, 1.0f);
         echo += fminf(4.0f * expected, s->e_band[b]);
         all += s->e_band[b];
+        most += expected;
     }
     const float present =
         clamp((evidence / (float)s->bands - PRESENT_FROM) / PRESENT_OVER, 0.0f, 1.0f);
-    s->presence += (present > s->presence ? PRESENT_UP : PRESENT_DOWN) * (present - s->presence);
+    const float down = most > ALL_ECHO * all ? PRESENT_NOT : PRESENT_DOWN;
+    s->presence += (present > s->presence ? PRESENT_UP : down) * (present - s->presence);
     s->likelihood = all > 0.0f ? echo / all * (1.0f - s->presence) : 0.0f;
 }
 
@@ -200,17 +213,19 @@ void vc_echo_suppressor_process(vc_echo_suppressor *s, const float *residual, co
     memcpy(s->r_before, residual, bins * sizeof(float));
     judge(s, power, r);
     smooth_across(power, e, bins);
-    follow_noise(s, e);
+    follow_noise(s, e, r);
 
     const float beta = powf(10.0f, 0.1f * between(BETA_ALONE_DB, BETA_DOUBLE_DB, s->presence));
     const float least = powf(10.0f, 0.05f * between(FLOOR_ALONE_DB, FLOOR_DOUBLE_DB, s->presence));
     smooth_across(s->e_power, e, bins);
     smooth_across(s->r_held, r, bins);
+    const float absent = (1.0f - s->presence) * (1.0f - s->presence);
+    for (size_t k = 0; k < LOW_BINS; k++) r[k] += absent * absent * e[k];
     for (size_t k = 0; k < bins; k++) {
         float gain = 1.0f - beta * r[k] / (e[k] + TINY);
         gain = gain < least ? least : gain;
         const float taken = 1.0f - gain * gain;
-        const float fill = sqrtf((taken > 1e-3f ? taken : 0.0f) * NOISE_BIAS * s->noise_min[k]);
+        const float fill = sqrtf((taken > 1e-3f ? taken : 0.0f) * FILL_BIAS * s->noise_min[k]);
         re[k] *= gain;
         im[k] *= gain;
         e[k] = fill;

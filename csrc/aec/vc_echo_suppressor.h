@@ -23,6 +23,8 @@ VC_RT void vc_echo_suppressor_reset(vc_echo_suppressor *suppressor);
  * none: from the second such block on, what comes out is what went in, bit for bit. */
 VC_RT void vc_echo_suppressor_process(vc_echo_suppressor *suppressor, const float *residual,
                                       const float *error, float *out);
+/* What passed for the caller so far was an echo that had not been found yet. */
+VC_RT void vc_echo_suppressor_echo_found(vc_echo_suppressor *suppressor);
 /* 0..1: the share of the last block that is echo. */
 VC_RT float vc_echo_suppressor_likelihood(const vc_echo_suppressor *suppressor);
 /* 0..1: how surely the caller talks over the far end. */

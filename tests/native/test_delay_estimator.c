@@ -36,7 +36,7 @@ typedef struct found {
 static found run(vc_delay_estimator *estimator, int rate_hz, int from, int n, int delay)
 {
     const int block = rate_hz / 100;
-    found f = {-1, {-1.0f, 0.0f}, 0.0f};
+    found f = {-1, {-1.0f, 0.0f, 0.0f}, 0.0f};
     for (int at = from; at + block <= from + n; at += block) {
         vc_delay_estimate now;
         const vc_status status = vc_delay_estimator_process(estimator, far + at, near + at, &now);
@@ -80,6 +80,25 @@ VC_TEST(a_jump_is_found)
     const found f = run(estimator, RATE, N / 2, N / 2, after);
     VC_CHECK(f.first >= 0 && f.first <= 80);
     vc_delay_estimator_destroy(estimator);
+}
+
+VC_TEST(who_forgets_finds_a_jump_sooner)
+{
+    enum { RATE = 16000, N = 8 * RATE };
+    const int before = RATE / 10, after = 18 * RATE / 100;
+    int first[2];
+    for (int forgets = 0; forgets < 2; forgets++) {
+        vc_delay_estimator *estimator = make(RATE, VC_CPU_AUTO);
+        scene(N, RATE, 0, before, 0, 5);
+        (void)run(estimator, RATE, 0, N / 2, before);
+        scene(N, RATE, 0, after, N / 2, 5);
+        if (forgets) vc_delay_estimator_forget(estimator);
+        const found f = run(estimator, RATE, N / 2, N / 2, after);
+        first[forgets] = f.first;
+        VC_CHECK(f.last.seconds > 0.4f && f.last.seconds < 0.54f);
+        vc_delay_estimator_destroy(estimator);
+    }
+    VC_CHECK(first[1] >= 0 && first[1] <= 20 && first[1] < first[0] - 10);
 }
 
 VC_TEST(nothing_is_found_in_nothing)
@@ -159,5 +178,6 @@ VC_TEST(rejects_and_memory)
     }
 }
 
-VC_MAIN(VC_RUN(known_delays) VC_RUN(a_jump_is_found) VC_RUN(nothing_is_found_in_nothing)
-            VC_RUN(reset_is_new_and_levels_agree) VC_RUN(rejects_and_memory))
+VC_MAIN(VC_RUN(known_delays) VC_RUN(a_jump_is_found) VC_RUN(who_forgets_finds_a_jump_sooner)
+            VC_RUN(nothing_is_found_in_nothing) VC_RUN(reset_is_new_and_levels_agree)
+                VC_RUN(rejects_and_memory))

@@ -229,6 +229,52 @@ VC_TEST(reset_is_new_and_levels_agree)
     }
 }
 
+VC_TEST(a_soft_clip_is_learnt)
+{
+    /* tanh, 30 dB of distortion: without it the echo leaves no more. Bound: 8 dB better. */
+    enum { RATE = 16000, N = 6 * RATE };
+    unit u = make(RATE, 64, VC_CPU_AUTO);
+    sparse(RATE / 20);
+    uint32_t seed = 6;
+    vc_test_white(far, N, 0.6f, &seed);
+    for (int i = N - 1; i >= 2; i--) far[i] = 0.5f * (far[i] - far[i - 2]);
+    double linear = 0.0, own = 0.0, left = 0.0;
+    static float clipped[N];
+    for (int i = 0; i < N; i++) {
+        clipped[i] = tanhf(far[i]);
+        linear += (double)clipped[i] * (double)far[i];
+        own += (double)far[i] * (double)far[i];
+    }
+    for (int i = 0; i < N; i++) {
+        const double off = (double)clipped[i] - linear / own * (double)far[i];
+        left += off * off;
+    }
+    const double distortion_db = vc_test_ratio_db(left, vc_test_power(clipped, N));
+    memset(near, 0, sizeof near);
+    vc_test_add_echo(clipped, N, h, TAIL, 0, near);
+    run(&u, 0, N);
+    VC_CHECK(erle_db(N - RATE, N) > -distortion_db + 8.0);
+    destroy(&u);
+}
+
+VC_TEST(what_is_foretold_is_what_comes)
+{
+    enum { RATE = 16000, N = 2 * RATE, MORE = RATE / 10 };
+    float foretold[MOST_BLOCK];
+    unit u = make(RATE, 128, VC_CPU_AUTO);
+    sparse(RATE / 10);
+    scene(N + MORE, 0, 11);
+    run(&u, 0, N);
+    const double before = erle_db(N - RATE / 2, N);
+    for (int at = N; at + u.block <= N + MORE; at += u.block) {
+        vc_echo_filter_foretell(u.filter, far + at, foretold);
+        memcpy(echo + at, foretold, sizeof foretold);
+    }
+    VC_CHECK(erle_db(N, N + MORE) > before - 3.0);
+    VC_CHECK(vc_echo_filter_misfit(u.filter) == 0.0f && vc_echo_filter_is_proven(u.filter));
+    destroy(&u);
+}
+
 VC_TEST(rejects_and_memory)
 {
     unit u = make(16000, 64, VC_CPU_AUTO);
@@ -275,4 +321,5 @@ VC_MAIN(VC_RUN(learns_a_path_that_can_be_read_back)
             VC_RUN(trust_is_lost_without_echo_and_won_with_it)
                 VC_RUN(the_residual_tells_what_is_left) VC_RUN(the_path_can_be_moved)
                     VC_RUN(unsettled_it_learns_a_new_path_sooner) VC_RUN(idle_gives_zeros_and_wakes)
-                        VC_RUN(reset_is_new_and_levels_agree) VC_RUN(rejects_and_memory))
+                        VC_RUN(reset_is_new_and_levels_agree) VC_RUN(a_soft_clip_is_learnt)
+                            VC_RUN(what_is_foretold_is_what_comes) VC_RUN(rejects_and_memory))
