@@ -117,7 +117,8 @@ void vc_call_judge(vc_call *call, float probability, int64_t now_ns)
     if (happened & VC_SPEECH_STARTED)
         vc_call_post_with(call, VC_EVENT_SPEECH_STARTED, now_ns, speech->start_sample,
                           arrival_of(call, speech->start_sample), 0);
-    if (action == VC_GATE_DUCK && vc_playout_duck_now(call->playout) == VC_OK) call->gate_ducked = 1;
+    if (action == VC_GATE_DUCK && vc_playout_duck_now(call->playout) == VC_OK)
+        call->gate_ducked = 1;
     if (call->gate_ducked && speech->start_sample < 0) {
         (void)vc_playout_unduck_now(call->playout);
         call->gate_ducked = 0;

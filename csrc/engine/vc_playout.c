@@ -213,9 +213,7 @@ static size_t obey_controls(vc_playout *playout, size_t n, int64_t now_ns)
     while (vc_ring_pull(playout->controls, &entry, &one) == VC_OK) {
         int64_t cursor;
         switch (entry.kind) {
-        case PAUSE:
-            (void)vc_playout_pause_now(playout, &cursor);
-            break;
+        case PAUSE: (void)vc_playout_pause_now(playout, &cursor); break;
         case RESUME:
             if (playout->paused) {
                 playout->paused = 0;
