@@ -26,7 +26,8 @@ static const int AGREED = 2, AGREED_UNSURE = 6; /* estimates in a row */
 static const double LEAST_JUMP = 0.5;           /* samples */
 static const double LEAST_SHIFT = 0.02;         /* samples: 45 dB below the echo at 1/2 Nyquist */
 static const float ALIGN_MS = 10.0f;            /* to either side */
-static const float MATCH_SEEN = 0.4f, MATCH_UNSEEN = 0.8f; /* with the estimator, without it */
+static const float MATCH_SEEN = 0.5f, MATCH_UNSEEN = 0.8f; /* with the estimator, without it */
+static const float FITS = 0.85f;                           /* the filter: there was no jump */
 static const float MISFIT = 0.5f;        /* of the filter, at which to look elsewhere */
 static const float BETTER = 0.15f;       /* match that the estimator's delay has to have more */
 static const float UNEXPLAINED = 0.4f;   /* share of the microphone that the filter leaves */
@@ -270,7 +271,7 @@ static void follow_delay(vc_aec *aec, const float *far, const float *near)
         aec->agreed = 0;
     if (aec->agreed < AGREED) return;
     if (aec->locked && vc_echo_filter_is_proven(aec->filter) &&
-        aec->left > UNEXPLAINED * aec->heard) {
+        vc_echo_filter_fit(aec->filter) < FITS && aec->left > UNEXPLAINED * aec->heard) {
         const double other = (double)lag - aec->offset;
         if (align(aec, other < VC_FAR_LINE_MIN_DELAY ? 0.0 : other)) {
             aec->agreed = 0;

@@ -291,12 +291,17 @@ static float weigh(vc_echo_filter *filter, const float *near, const float *echo)
     return trust < 0.0f ? 0.0f : trust > 1.0f ? 1.0f : trust;
 }
 
+float vc_echo_filter_fit(const vc_echo_filter *filter)
+{
+    return filter->fit_near / (filter->fit_echo + 1e-20f);
+}
+
 /* 0..1: how surely the estimate has stopped to be real just now. Under a caller who is much louder
  * nothing can be said. */
 static float misfit_of(const vc_echo_filter *filter)
 {
     if (filter->fit_echo < LEAST_SHARE * filter->fit_heard) return 0.0f;
-    const float fit = filter->fit_near / (filter->fit_echo + 1e-20f);
+    const float fit = vc_echo_filter_fit(filter);
     return fit > 0.5f ? 0.0f : fit < 0.2f ? 1.0f : (0.5f - fit) / 0.3f;
 }
 

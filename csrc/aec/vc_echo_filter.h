@@ -44,6 +44,8 @@ size_t vc_echo_filter_span_blocks(const vc_echo_filter *filter);
 VC_RT int vc_echo_filter_is_idle(const vc_echo_filter *filter);
 /* 0..1: the share of the estimate that is real. */
 VC_RT float vc_echo_filter_trust(const vc_echo_filter *filter);
+/* The share of the last 0.06 s: about 1, or less if the echo comes at another time. */
+VC_RT float vc_echo_filter_fit(const vc_echo_filter *filter);
 /* 0..1: how surely the estimate was not real in the last 0.06 s. */
 VC_RT float vc_echo_filter_misfit(const vc_echo_filter *filter);
 /* The estimate was real within the last two seconds. */
