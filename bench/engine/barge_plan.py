@@ -43,6 +43,8 @@ FIRST_S, PERIOD_S, SPREAD_S, SPEECH_S = 3.0, 5.0, 0.1, 1.5
 AGENT_S = 12.0  # an answer: it lasts beyond the next trial, and is short enough to give at once
 LEVEL_DBOV, NOISE_DBOV, AGENT_DBOV = -26.0, -65.0, -20.0
 FRAME = RATE_HZ // 50
+# Longer ones are few, and one of them, tt-monkeys.g722, is no voice.
+PROMPT_HZ, LONGEST_S = 16000, 12.0
 _RECORD = struct.Struct("<qii")
 
 Event = tuple[int, int, bytes]  # ns after the start, call, what to send
@@ -100,7 +102,12 @@ def agent_voice(seconds: float = AGENT_S) -> NDArray[np.int16]:
 
 def _speech(rng: np.random.Generator) -> Iterator[tuple[str, NDArray[np.float64], int]]:
     """Prompts of the callers in random order, each once before any comes again, and its onset."""
-    pool = [(voice, prompt) for voice in NEAR_VOICES for prompt in prompts(voice)]
+    pool = [
+        (voice, prompt)
+        for voice in NEAR_VOICES
+        for prompt in prompts(voice)
+        if len(prompt) <= LONGEST_S * PROMPT_HZ
+    ]
     while True:
         for index in rng.permutation(len(pool)):
             voice, prompt = pool[index]
