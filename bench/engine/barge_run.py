@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.engine import barge_plan as planning
 from bench.engine import barge_score as score
@@ -151,7 +152,9 @@ def measure(
                 except subprocess.TimeoutExpired:
                     process.kill()
     sent = np.fromfile(f"{log_path}.sent", np.int64) - start_ns
-    late_ms = (sent - np.sort([due for due, _, _ in events])[: len(sent)]) / 1e6
+    due = np.sort([due_ns for due_ns, _, _ in events])[: len(sent)]
+    late_ms = (sent - due) / 1e6
+    machine = score.stalls(due, sent)
     row = {
         "system": system.name,
         "title": system.name,
@@ -160,12 +163,14 @@ def measure(
         "agent_core_share": found["cpu_s"] / plan.seconds,
         "caller_late_ms_p99": float(np.percentile(late_ms, 99)),
         "caller_late_ms_max": float(late_ms.max()),
+        "machine_stall_s": float((machine[:, 1] - machine[:, 0]).sum() / 1e9),
     }
     if system.stream:
         row["title"] = system.name.replace("pipecat", f"pipecat {answer['version']}")
     logs = planning.read_log(log_path, plan.calls)
     scored = score_stream if system.stream else score_rtp
-    return row | scored(plan, logs, start_ns, found, system.order)
+    scores, streams = scored(plan, logs, start_ns, found, system.order)
+    return row | scores | {"pacing": score.pacing(streams, machine)}
 
 
 # -- what came of it -----------------------------------------------------------------------------
@@ -189,7 +194,7 @@ def score_rtp(
     start_ns: int,
     found: dict[str, Any],
     order: dict[str, Any],
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[NDArray[np.int64]]]:
     gate_ms = order["settings"].get("barge_in_min_speech_ms", CallConfig().barge_in_min_speech_ms)
     outcomes, stages, streams, unexplained = [], [], [], 0
     for call in range(plan.calls):
@@ -214,9 +219,8 @@ def score_rtp(
     return _summary(outcomes) | {
         "stages": _stage_table(stages),
         "without_gate": unexplained,
-        "pacing": score.pacing(streams),
         "late_ticks_20ms": found["engine"]["late_ticks_20ms"],
-    }
+    }, streams
 
 
 def _stages(
@@ -267,8 +271,9 @@ def score_stream(
     start_ns: int,
     found: dict[str, Any],
     order: dict[str, Any],
-) -> dict[str, Any]:
-    outcomes, told, decided, streams = [], [], [], []
+) -> tuple[dict[str, Any], list[NDArray[np.int64]]]:
+    outcomes, told, decided = [], [], []
+    streams: list[NDArray[np.int64]] = []
     for call in range(plan.calls):
         (times, blocks), clears = planning.ws_received(logs[call])
         times, clears = times - start_ns, [at - start_ns for at in clears]
@@ -301,5 +306,4 @@ def score_stream(
     return _summary(outcomes) | {
         "told_ms": score.quantiles(told),
         "stages": {"onset to decision": score.quantiles(decided)},
-        "pacing": score.pacing(streams),
-    }
+    }, streams

@@ -3,7 +3,7 @@
     onset_sample(clean)                  where speech begins in a clean recording
     audible(starts_ns, blocks)           when received audio can be heard
     silent_after(heard, onset_ns, ...)   when the agent fell silent
-    pacing(times_ns)                     how well packets keep their 20 ms
+    pacing(streams, stalls)              how well packets keep their 20 ms
 
 Times are ns of one clock, samples int16 at 8 kHz.
 """
@@ -32,6 +32,7 @@ _FRAMES, _SHARE = 12, 0.75
 
 # The agent is silent when nothing was to be heard for so long.
 SILENCE_NS = 200_000_000
+STALL_NS = 10_000_000
 
 Heard = NDArray[np.int64]  # rows of start and end, sorted, of what can be heard
 
@@ -111,20 +112,41 @@ def quantiles(values: Sequence[float]) -> dict[str, float]:
     return dict(zip(("p50", "p95", "p99", "max"), found.tolist(), strict=True))
 
 
-def pacing(streams: Sequence[NDArray[np.int64]]) -> dict[str, float]:
-    """Distances of consecutive packets, each stream in order: deviation from 20 ms, and gaps."""
-    parts = [np.diff(times) for times in streams if len(times) > 1]
-    distances = np.concatenate([np.zeros(0, np.int64), *parts])
-    if not len(distances):
+def stalls(due_ns: NDArray[np.int64], sent_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows of start and end, merged, in which the callers' process itself did nothing: what it sent
+    more than 10 ms late was due in them. Then the machine stood still, not the agent."""
+    late = sent_ns - due_ns > STALL_NS
+    found: list[list[int]] = []
+    for begin, end in sorted(zip(due_ns[late].tolist(), sent_ns[late].tolist(), strict=True)):
+        if found and begin <= found[-1][1]:
+            found[-1][1] = max(found[-1][1], end)
+        else:
+            found.append([begin, end])
+    return np.array(found, np.int64).reshape(-1, 2)
+
+
+def pacing(streams: Sequence[NDArray[np.int64]], machine: NDArray[np.int64]) -> dict[str, float]:
+    """Distances of consecutive packets, each stream in order: deviation from 20 ms, and gaps.
+
+    "own": without the distances that overlap a stall of the machine.
+    """
+    pairs = [np.column_stack([times[:-1], times[1:]]) for times in streams if len(times) > 1]
+    if not pairs:
         return {}
-    away_ms = np.abs(distances - TICK_NS) / 1e6
+    begin, end = np.concatenate(pairs).T
+    first = np.searchsorted(machine[:, 1], begin)  # of the stalls that end later
+    limit = np.append(machine[:, 0], np.iinfo(np.int64).max)[first]
+    own = limit >= end
+    away_ms = np.abs(end - begin - TICK_NS) / 1e6
+    gaps = end - begin > 2 * TICK_NS
     p50, p999, most = np.percentile(away_ms, [50, 99.9, 100]).tolist()
-    gaps = distances > 2 * TICK_NS
     return {
-        "packets": len(distances),
+        "packets": len(begin),
         "deviation_ms_p50": p50,
         "deviation_ms_p999": p999,
         "deviation_ms_max": most,
+        "own_deviation_ms_p999": float(np.percentile(away_ms[own], 99.9)) if own.any() else 0.0,
         "gaps_over_40_ms": int(gaps.sum()),
-        "longest_gap_ms": float(distances.max() / 1e6),
+        "own_gaps_over_40_ms": int((gaps & own).sum()),
+        "longest_gap_ms": float((end - begin).max() / 1e6),
     }

@@ -13,6 +13,7 @@ from bench.engine.barge_picture import draw
 
 MS = 1_000_000
 TICK = 20 * MS
+NO_STALL = np.zeros((0, 2), np.int64)
 
 
 def tone(ms: float, amplitude: float = 0.2) -> np.ndarray:
@@ -128,13 +129,31 @@ def test_pacing_of_a_stream_with_one_stall():
     times = np.arange(101, dtype=np.int64) * TICK
     times[50] += 3 * MS
     times[60:] += 500 * MS
-    found = score.pacing([times, times[:1], times[:0]])
+    found = score.pacing([times, times[:1], times[:0]], NO_STALL)
     assert found["packets"] == 100
     assert found["deviation_ms_max"] == 500
     assert found["longest_gap_ms"] == 520
     assert found["gaps_over_40_ms"] == 1
     assert found["deviation_ms_p50"] == 0
-    assert score.pacing([]) == {}
+    assert found["own_gaps_over_40_ms"] == 1
+    assert score.pacing([], NO_STALL) == {}
+
+
+def test_stalls_are_what_was_sent_late_and_merge():
+    due = np.array([0, 10, 20, 30, 100, 200]) * MS
+    sent = np.array([1, 40, 40, 39, 105, 211]) * MS
+    assert score.stalls(due, sent).tolist() == [[10 * MS, 40 * MS], [200 * MS, 211 * MS]]
+    assert score.stalls(due, due).shape == (0, 2)
+
+
+def test_gaps_in_a_stall_are_not_the_agents_own():
+    times = np.array([0, 20, 120, 140, 240, 260]) * MS
+    machine = np.array([[30, 110], [300, 400]]) * MS
+    found = score.pacing([times], machine)
+    assert (found["gaps_over_40_ms"], found["own_gaps_over_40_ms"]) == (2, 1)
+    assert found["own_deviation_ms_p999"] == pytest.approx(80, abs=1)
+    both = np.array([[30, 110], [239, 241]]) * MS
+    assert score.pacing([times], both)["own_gaps_over_40_ms"] == 0
 
 
 # -- wires -----------------------------------------------------------------------------------------
