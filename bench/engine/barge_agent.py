@@ -24,6 +24,7 @@ from voicecore.media.call import Call
 from voicecore.media.config import CallConfig
 from voicecore.media.engine import Engine
 from voicecore.media.events import BargedIn, SpeechStarted, SpeechStopped
+from voicecore.media.gate import GateSettings
 
 LOOPBACK = "127.0.0.1"
 PLAY_BUFFER_MS = 20_000
@@ -60,6 +61,8 @@ async def main() -> None:
     voice = np.clip(voice, -32768, 32767).astype(np.int16)
     events: list[dict[str, Any]] = []
     settings = {"play_hz": 24000, "play_buffer_ms": PLAY_BUFFER_MS, **order["settings"]}
+    if "speaking" in settings:
+        settings["speaking"] = GateSettings(**settings["speaking"])
     # Admission looks at the CPU and at lateness; this bench wants all its calls whatever they are.
     async with Engine(
         max_load=None, max_lateness_ms=None, realtime=bool(order["realtime"])

@@ -3,7 +3,7 @@
     python -m bench.engine.barge_in                                    the engine, about 5 minutes
     python -m bench.engine.barge_in --peer pipecat --peer-env .venv-pipecat --install
     python -m bench.engine.barge_in --trials 100 --json                fewer trials
-    python -m bench.engine.barge_in --set barge_in_min_speech_ms=64    other settings of CallConfig
+    python -m bench.engine.barge_in --set fade_ms=2                    other settings of CallConfig
 
 A process in C (bench_caller.c, compiled here) sends recorded voices with packet jitter and writes
 down what comes back; the agent is another process, whose event loop is held for 0, 50, 500 and
@@ -64,7 +64,10 @@ def systems(options: argparse.Namespace, console: Console) -> list[System]:
     settings = {}
     for pair in options.set:
         name, _, value = pair.partition("=")
-        settings[name] = ast.literal_eval(value)
+        try:
+            settings[name] = ast.literal_eval(value)
+        except ValueError:
+            settings[name] = value
     rounds = -(-options.trials // options.calls)
     found = [engine_system(options.calls, rounds, settings, options.realtime)]
     if options.peer:

@@ -35,15 +35,15 @@ __all__ = [
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 TAIL_S = 0.5
-WINDOW = 256  # of the VAD at 8 kHz
+WINDOW, ECHO = 256, 80  # samples at 8 kHz: the VAD's window, the echo canceller's delay
 PATIENCE_NS = 3_500_000_000  # after an onset; the next round comes later than that
 ENGINE = "voicecore engine"
 INSTALL = "pipecat-ai[silero,websocket]", "uvicorn"
 
-# pipecat's own VAD settings, and those that make it decide as early as the engine does.
+# pipecat's own VAD settings, and quick ones: three windows in a row that are more likely speech.
 PIPECAT_VAD = {
     "pipecat": {},
-    "pipecat, VAD as the engine's": {"confidence": 0.5, "start_secs": 0.096, "min_volume": 0.0},
+    "pipecat, VAD at 96 ms": {"confidence": 0.5, "start_secs": 0.096, "min_volume": 0.0},
 }
 
 
@@ -195,14 +195,14 @@ def score_rtp(
     found: dict[str, Any],
     order: dict[str, Any],
 ) -> tuple[dict[str, Any], list[NDArray[np.int64]]]:
-    gate_ms = order["settings"].get("barge_in_min_speech_ms", CallConfig().barge_in_min_speech_ms)
+    cancels_echo = CallConfig(echo=order["settings"].get("echo", "auto")).cancels_echo
     outcomes, stages, streams, unexplained = [], [], [], 0
     for call in range(plan.calls):
         times, blocks = planning.rtp_received(logs[call])
         streams.append(times - start_ns)
         heard = score.audible(times - start_ns, blocks)
         gates = [
-            {**event, "stamp_ns": event["stamp_ns"] - start_ns}
+            event["stamp_ns"] - start_ns
             for event in found["events"]
             if event["call"] == call and event["kind"] == "BargedIn"
         ]
@@ -211,9 +211,9 @@ def score_rtp(
             outcomes.append((trial, status, at_ns))
             if status != "stopped":
                 continue
-            near = [e for e in gates if abs(e["stamp_ns"] - at_ns) < 2 * score.TICK_NS]
+            near = [gate for gate in gates if abs(gate - at_ns) < 2 * score.TICK_NS]
             if near:
-                stages.append(_stages(plan, trial, near[0], gate_ms, at_ns))
+                stages.append(_stages(plan, trial, near[0], ECHO * cancels_echo, at_ns))
             else:
                 unexplained += 1
     return _summary(outcomes) | {
@@ -224,28 +224,27 @@ def score_rtp(
 
 
 def _stages(
-    plan: Plan, trial: Trial, event: dict[str, Any], gate_ms: int, silent_ns: int
+    plan: Plan, trial: Trial, gate_ns: int, echo_samples: int, silent_ns: int
 ) -> dict[str, float]:
     """Where the time of one trial went; the parts add up to "onset to silence"."""
     numbers, due_ns = plan.packets[trial.call]
     origin = int(numbers[0]) * planning.FRAME  # where the receive timeline begins
     onset = trial.onset_sample - origin
-    begun = event["sample"]  # the first window of speech
-    decided = begun + -(-gate_ms * 8 // WINDOW) * WINDOW  # one past the last sample it took
     holds_onset = (onset // WINDOW + 1) * WINDOW
-    packet = (decided + origin - 1) // planning.FRAME
+    there = int(numbers[due_ns <= gate_ns].max() + 1) * planning.FRAME - origin
+    decided = (there - echo_samples) // WINDOW * WINDOW  # one past the last sample judged
+    packet = (decided + echo_samples + origin - 1) // planning.FRAME
     arrived = np.flatnonzero(numbers >= packet)  # a lost one is made up for when a later comes
     arrived_ns = int(due_ns[arrived[0]])
     full_ns = plan.spoken_ns[trial.call] + (packet + 1) * score.TICK_NS
-    spoken_ns = plan.spoken_ns[trial.call] + (decided + origin) * score.SAMPLE_NS
-    gate_ns = event["stamp_ns"]
+    spoken_ns = plan.spoken_ns[trial.call] + (decided + echo_samples + origin) * score.SAMPLE_NS
     return {
+        "echo canceller: its delay": echo_samples / 8,
         "VAD: rest of the window with the onset": (holds_onset - onset) / 8,
-        "VAD: later windows, not yet speech": (begun + WINDOW - holds_onset) / 8,
-        "gate: minimum of speech": (decided - begun - WINDOW) / 8,
+        "VAD and gate: windows after that": (decided - holds_onset) / 8,
         "caller: rest of the packet": (full_ns - spoken_ns) / 1e6,
         "network: jitter": (arrived_ns - full_ns) / 1e6,
-        "engine: until the decision, dips": (gate_ns - arrived_ns) / 1e6,
+        "engine: until the decision": (gate_ns - arrived_ns) / 1e6,
         "engine: next packet, fade": (silent_ns - gate_ns) / 1e6,
         "onset to decision": (gate_ns - trial.onset_ns) / 1e6,
         "onset to silence": (silent_ns - trial.onset_ns) / 1e6,
