@@ -22,10 +22,10 @@ static const float CLOSE_MS = 8.0f;      /* one path may have peaks so far apart
 static const float JUMP_MS = 1.0f;       /* less is left to the filter and the drift */
 static const float MARGIN_MS = 10.0f;    /* that the echo path may begin before its peak */
 static const float AGREE_MS = 0.5f;
-static const int AGREED = 2, AGREED_UNSURE = 6; /* estimates in a row */
-static const double LEAST_JUMP = 0.5;           /* samples */
-static const double LEAST_SHIFT = 0.02;         /* samples: 45 dB below the echo at 1/2 Nyquist */
-static const float ALIGN_MS = 10.0f;            /* to either side */
+static const int AGREED = 2, AGREED_UNSURE = 6, AGREED_UNSURE_OF_JUMP = 14; /* estimates in a row */
+static const double LEAST_JUMP = 0.5;                                       /* samples */
+static const double LEAST_SHIFT = 0.02; /* samples: 45 dB below the echo at 1/2 Nyquist */
+static const float ALIGN_MS = 10.0f;    /* to either side */
 static const float MATCH_SEEN = 0.5f, MATCH_UNSEEN = 0.8f; /* with the estimator, without it */
 static const float FITS = 0.85f;                           /* the filter: there was no jump */
 static const float MISFIT = 0.5f;        /* of the filter, at which to look elsewhere */
@@ -280,7 +280,8 @@ static void follow_delay(vc_aec *aec, const float *far, const float *near)
     }
     if (aec->locked && estimate.seconds < SPAN_OF_JUMP) return;
     const int sure = estimate.confidence >= (aec->locked ? SURE_OF_JUMP : SURE);
-    if (aec->agreed < (sure ? AGREED : AGREED_UNSURE)) return;
+    const int unsure = aec->locked ? AGREED_UNSURE_OF_JUMP : AGREED_UNSURE;
+    if (aec->agreed < (sure ? AGREED : unsure)) return;
     if (aec->locked &&
         (vc_echo_filter_trust(aec->filter) > STILL_FITS ||
          (fabsf(lag - known) < CLOSE_MS * ms && !vc_echo_filter_is_lost(aec->filter))))

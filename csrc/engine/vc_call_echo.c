@@ -10,7 +10,9 @@
  * Cold. Before the first echo of a call is found and learnt nobody can tell it from a caller. So
  * what is heard while the agent sounds is taken for an echo: for COLD_MS, in which one would be
  * found, for UNSURE_MS if there is a sign of one, and if it is found, until it has been 10 dB
- * softer for LEARNT_MS, or for LEARN_MS of the agent's voice. */
+ * softer for LEARNT_MS, or for LEARN_MS of the agent's voice. Not if the agent has spoken for
+ * VOICED_MS, and begun longer ago than any echo takes, with nothing to be heard: then there is
+ * none. */
 #include "engine/vc_call_echo.h"
 
 #include <string.h>
@@ -20,11 +22,13 @@
 enum { MAX_BLOCK = 160, LIKELIHOODS = 128, RING_MS = 1024 };
 enum { MARGIN_MS = 20, SLACK_MS = 20, STEP_MS = 10, TOLD_MS = 80 };
 enum { PERIOD_MS = 2000, PAUSE_MS = 500, RUN_MS = 1000 };
+enum { VOICED_MS = 600, LATEST_MS = 1100 };
 enum { COLD_MS = 600, UNSURE_MS = 2000, LEARN_MS = 4000, LEARNT_MS = 1000 };
 
 static const float POWER_KEEP = 0.9f; /* a block: 0.1 s */
 static const float LEARNT = 0.1f;     /* output over input power: 10 dB */
 static const float CHANCE = 8.0f;     /* confidence in a delay */
+static const float VOICE = 3e-5f;     /* of the agent: -45 dBFS */
 static const float HEARD = 1e-5f;     /* power of a block that is not silence: -50 dBFS */
 
 struct vc_call_echo {
@@ -44,6 +48,7 @@ struct vc_call_echo {
     int warm;                              /* once and for all */
     int64_t soft;  /* samples in which little of an echo was left, until there were enough */
     int64_t heard; /* samples with something sent and something received, before that */
+    int64_t voiced, since_voiced; /* samples of the agent's voice; since the first of them */
     size_t fill;
     int16_t remainder[MAX_BLOCK];
     float likelihood[LIKELIHOODS];
@@ -100,6 +105,7 @@ void vc_call_echo_reset(vc_call_echo *echo)
     echo->blocks = echo->run_blocks = echo->moves = 0;
     echo->anchored = echo->warm = 0;
     echo->active = echo->active_found = echo->heard = echo->soft = 0;
+    echo->voiced = echo->since_voiced = 0;
     echo->near_power = echo->in_power = echo->out_power = 0.0f;
     echo->fill = 0;
 }
@@ -188,12 +194,14 @@ static float power_of(const int16_t *samples, size_t n)
 }
 
 /* Counts towards the end of is_cold. sounds: something was sent; run: so it was of late. */
-static void learn(vc_call_echo *echo, int sounds, int run, const int16_t *out)
+static void learn(vc_call_echo *echo, const int16_t *far, int sounds, int run, const int16_t *out)
 {
     const int64_t block = (int64_t)echo->block;
     float before = echo->near_power; /* the output is a block late */
     echo->near_power = power_of(echo->remainder, echo->block);
     if (!run) return;
+    if (echo->voiced > 0) echo->since_voiced += block;
+    if (power_of(far, echo->block) > VOICE) echo->voiced += block;
     echo->in_power = POWER_KEEP * echo->in_power + (1.0f - POWER_KEEP) * before;
     echo->out_power =
         POWER_KEEP * echo->out_power + (1.0f - POWER_KEEP) * power_of(out, echo->block);
@@ -211,6 +219,9 @@ static int is_cold(const vc_call_echo *echo)
     if (echo->warm) return 0;
     if (echo->active_found > 0)
         return echo->soft < of_ms(echo, LEARNT_MS) && echo->active_found < of_ms(echo, LEARN_MS);
+    if (echo->heard == 0 && echo->voiced >= of_ms(echo, VOICED_MS) &&
+        echo->since_voiced >= of_ms(echo, LATEST_MS))
+        return 0;
     int unsure = vc_aec_confidence(echo->aec) >= CHANCE;
     return echo->heard < of_ms(echo, unsure ? UNSURE_MS : COLD_MS);
 }
@@ -228,7 +239,7 @@ static void run_block(vc_call_echo *echo, int64_t position, int16_t *out)
     if (sounds) echo->active += (int64_t)echo->block;
     /* One block at a time, so it cannot fail. */
     (void)vc_aec_process_s16(echo->aec, echo->remainder, sounds ? far : NULL, out, echo->block);
-    if (!echo->warm) learn(echo, sounds, run, out);
+    if (!echo->warm) learn(echo, far, sounds, run, out);
     int cold = is_cold(echo);
     if (!cold) echo->warm = 1;
     if (position >= 0)
