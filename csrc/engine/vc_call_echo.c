@@ -20,6 +20,7 @@
 #include "aec/vc_aec.h"
 
 enum { MAX_BLOCK = 160, LIKELIHOODS = 128, RING_MS = 1024 };
+enum { SILENCE = 8 }; /* that A-law makes of silence */
 enum { MARGIN_MS = 20, SLACK_MS = 20, STEP_MS = 10, TOLD_MS = 80 };
 enum { PERIOD_MS = 2000, PAUSE_MS = 500, RUN_MS = 1000 };
 enum { VOICED_MS = 600, LATEST_MS = 1100 };
@@ -133,7 +134,7 @@ static int fetch_sent(const vc_call_echo *echo, int64_t first, int16_t *far)
         int64_t at = first + (int64_t)i;
         int there = at >= oldest && at < echo->sent_end;
         far[i] = there ? echo->ring[(size_t)at & echo->mask] : (int16_t)0;
-        sounds |= far[i] != 0;
+        sounds |= far[i] > SILENCE || far[i] < -SILENCE;
     }
     return sounds;
 }
