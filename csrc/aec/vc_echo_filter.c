@@ -31,6 +31,7 @@
 /* An echo that is lost may have been delayed: the path is kept for the delay to be found first. */
 enum { PATIENCE_BLOCKS = 60, MISFIT_BLOCKS = 200 };
 enum { MAX_SIZE = 512, PART_MS = 20 };
+enum { END_PARTS = 3, LOW_BINS = 5 };
 enum { CUBES = 4 }; /* partitions in which distortion is looked for */
 
 static const float FIRST_VARIANCE = 0.05f, VARIANCE_DECAY = 0.8f; /* of |w|^2, a partition */
@@ -43,6 +44,7 @@ static const float PRIOR = 1e-5f;      /* power of an estimate that is taken for
 static const float SEEN = 100.0f;      /* times PRIOR: an estimate that has proven itself */
 static const float LEAST_SHARE = 0.3f; /* of the echo in the microphone, to tell a misfit */
 static const float LOST_GAIN = 30.0f;  /* of what is heard while the path is lost */
+static const float END_KEEP = 0.98f;   /* a cut, 0.13 s */
 static const float FIRST_BEND = 0.3f,  /* variance */
     BEND_NOISE = 1e-5f, MOST_BEND = 8.0f, BEND_STEP = 0.0625f;
 static const float MISFIT_GAIN = 0.01f; /* process noise a hop while the estimate is not real */
@@ -265,6 +267,13 @@ static void cut_part(vc_echo_filter *filter)
     vc_spectrum_inverse(filter->config.spectrum, re, im);
     memset(samples + kept, 0, (filter->size - kept) * sizeof(float));
     vc_spectrum_forward(filter->config.spectrum, re, im);
+    /* The last parts also hear what the room does after them. Below 140 Hz, where speech says
+     * little, that can pile up within minutes. */
+    if (filter->next_cut + END_PARTS >= filter->path.parts)
+        for (size_t k = 0; k < LOW_BINS; k++) {
+            re[k] *= END_KEEP;
+            im[k] *= END_KEEP;
+        }
     filter->next_cut = (filter->next_cut + 1) % filter->path.parts;
 }
 
