@@ -10,6 +10,7 @@ import ctypes
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,13 @@ class _Mallinfo(ctypes.Structure):
     )
 
 
+@cache
+def _libc() -> Any:
+    libc: Any = ctypes.CDLL(None)
+    libc.mallinfo2.restype = _Mallinfo
+    return libc
+
+
 @dataclass(frozen=True)
 class Reading:
     """What a process holds at one time.
@@ -142,9 +150,7 @@ class Reading:
 
     @classmethod
     def take(cls, at_h: float) -> Reading:
-        libc: Any = ctypes.CDLL(None)
-        libc.mallinfo2.restype = _Mallinfo
-        heap = libc.mallinfo2()
+        heap = _libc().mallinfo2()
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return cls(
             at_h,

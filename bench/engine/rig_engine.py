@@ -143,7 +143,7 @@ async def serve(options: argparse.Namespace) -> None:
         max_calls=4096,
         pin=options.pin,
         realtime=options.realtime,
-        max_load=options.max_load or None,
+        max_load=None,
         max_lateness_ms=None,
     ) as engine:
         feeding = asyncio.create_task(feed())
@@ -160,7 +160,6 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--pin", type=int, nargs="+")
     parser.add_argument("--realtime", action="store_true")
-    parser.add_argument("--max-load", type=float, default=0.0)
     parser.add_argument("--speaking", type=float, default=0.9, help="the agent's share of time")
     asyncio.run(serve(parser.parse_args()))
 

@@ -228,6 +228,28 @@ VC_TEST(every_datagram_is_in_one_counter)
     vc_call_destroy(call);
 }
 
+/* lost - late is what the network lost, of key presses too. */
+VC_TEST(a_key_press_behind_its_loss_is_late)
+{
+    vc_call_config config = settings();
+    vc_call *call = create(&config);
+    uint8_t bytes[VC_CALL_MAX_PACKET_BYTES];
+    size_t n = ramp_packet(1, bytes);
+    (void)receive(call, 0, 0);
+    (void)receive(call, 2, 40 * MS);
+    vc_call_expire(call, (40 + config.loss_wait_ms) * MS);
+    bytes[1] = DTMF_PT;
+    memset(bytes + 12, 0, 4);
+    VC_CHECK_OK(vc_call_receive(call, bytes, n, 130 * MS));
+    VC_CHECK(event_count == 1 && events[0].kind == VC_EVENT_DTMF_RECEIVED);
+    tick(call, 140 * MS, NULL);
+    VC_CHECK_EQ(stat(call, VC_STAT_LOST), 1);
+    VC_CHECK_EQ(stat(call, VC_STAT_LATE), 1);
+    VC_CHECK_EQ(stat(call, VC_STAT_PACKETS_SILENT), 0);
+    VC_CHECK_EQ(stat(call, VC_STAT_PACKETS_DECODED), 2);
+    vc_call_destroy(call);
+}
+
 VC_TEST(what_is_not_audio_is_counted)
 {
     vc_call_config config = settings();
@@ -575,6 +597,7 @@ int main(void)
     VC_RUN(a_lost_packet_is_concealed_when_it_is_due)
     VC_RUN(what_is_not_audio_is_counted)
     VC_RUN(every_datagram_is_in_one_counter)
+    VC_RUN(a_key_press_behind_its_loss_is_late)
     VC_RUN(sends_a_packet_every_tick)
     VC_RUN(the_gate_pauses_before_the_next_packet)
     VC_RUN(dtmf_both_ways)
