@@ -192,12 +192,10 @@ class Rig:
         return dict(self.far.hear())
 
     def stats(self) -> Any:
-        """Of all calls, while nobody speaks: what is under way has landed."""
+        """Of all calls; nobody speaks from now on, and what was under way has landed."""
         self.tell("m -1")
         time.sleep(0.3)
-        found = self.ask("stats")
-        self.tell("u -1")
-        return found
+        return self.ask("stats")
 
 
 def balance(

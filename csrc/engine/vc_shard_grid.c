@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_READY = 256, MAX_DATAGRAMS = 4096 };
+enum { MAX_READY = 256, MAX_DATAGRAMS = 4096, LATE_DATAGRAMS = 16 };
 
 static int64_t read_clock(clockid_t id)
 {
@@ -52,17 +52,30 @@ static void judge(vc_shard *shard)
 }
 
 /* One datagram a socket and round, so that no call holds up the others; the epoll set comes back
- * for the rest, which is cheaper than a receive call that finds nothing. */
-static void poll_sockets(vc_shard *shard)
+ * for the rest, which is cheaper than a receive call that finds nothing.
+ *
+ * A round sends one slot. While the grid is more than a tick behind it takes few datagrams, or what
+ * comes in would take the thread from what goes out for good; in the first such round one of every
+ * call, so that who has sent does not time out. What stays in the sockets too long is dropped
+ * there.
+ */
+static void poll_sockets(vc_shard *shard, int64_t due_ns)
 {
     struct epoll_event ready[MAX_READY];
-    for (int taken = 0; taken < MAX_DATAGRAMS;) {
-        int n = epoll_wait(shard->sockets_fd, ready, MAX_READY, 0);
+    int64_t late_ns = due_ns + VC_TICK_NS;
+    size_t most = MAX_DATAGRAMS;
+    int behind = vc_shard_now_ns() >= late_ns;
+    if (behind) most = shard->behind ? LATE_DATAGRAMS : shard->leg_count;
+    shard->behind = behind;
+    for (size_t taken = 0; taken < most;) {
+        size_t room = most - taken < MAX_READY ? most - taken : MAX_READY;
+        int n = epoll_wait(shard->sockets_fd, ready, (int)room, 0);
         vc_shard_lap(shard, VC_STAGE_WAIT, 0);
         if (n <= 0) break;
         int64_t now_ns = vc_shard_now_ns();
+        if (!behind && now_ns >= late_ns) break;
         for (int i = 0; i < n; i++) vc_shard_receive(shard, ready[i].data.ptr, now_ns);
-        taken += n;
+        taken += (size_t)n;
     }
 }
 
@@ -176,7 +189,7 @@ void *vc_shard_run(void *argument)
         }
         int sockets_ready, woken = sleep_until_due(shard, &sockets_ready);
         vc_shard_meter_round(shard);
-        if (sockets_ready) poll_sockets(shard);
+        if (sockets_ready) poll_sockets(shard, next->due * VC_NS_PER_MS);
         if (woken) {
             uint64_t value;
             if (read(shard->wake_fd, &value, sizeof value) < 0) value = 0;

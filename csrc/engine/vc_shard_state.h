@@ -94,7 +94,8 @@ struct vc_shard {
     size_t leg_count;
     vc_leg **dirty;
     size_t dirty_count;
-    int paced; /* sockets are looked at when a slot is due, not when something comes */
+    int paced;  /* sockets are looked at when a slot is due, not when something comes */
+    int behind; /* the last look at the sockets was more than a tick after a slot was due */
     int stopping, events_posted;
     uint64_t lost_unreported;
     vc_shard_meter meter;
