@@ -92,9 +92,15 @@ def _depth(frame: Frame, least: float) -> int:
     return 1 + max(deep, default=0)
 
 
+def colour_of(name: str, caller: str) -> str:
+    """Of its layer; what belongs to none has its caller's."""
+    layer, colour = layer_of(name)
+    return caller if layer == "other" else colour
+
+
 def _draw(frame: Frame, x: float, level: int, scale: float, least: float, total: int,
-          height: int) -> Iterable[str]:  # fmt: skip
-    width = frame.samples * scale
+          height: int, caller: str) -> Iterable[str]:  # fmt: skip
+    width, colour = frame.samples * scale, colour_of(frame.name, caller)
     y = height - ROW * (level + 1) - 30
     name = frame.name.removeprefix("k:")
     title = f"{html.escape(name)}: {100 * frame.samples / total:.1f} %"
@@ -102,13 +108,13 @@ def _draw(frame: Frame, x: float, level: int, scale: float, least: float, total:
     text = name if len(name) <= room else name[: room - 1] + "…" if room >= 4 else ""
     yield (
         f'<g><title>{title}</title><rect x="{x:.1f}" y="{y}" width="{max(width - 0.6, 0.4):.1f}" '
-        f'height="{ROW - 1}" fill="{layer_of(frame.name)[1]}" rx="1.5"/>'
+        f'height="{ROW - 1}" fill="{colour}" rx="1.5"/>'
         + (f'<text x="{x + 3:.1f}" y="{y + 12}">{html.escape(text)}</text>' if text else "")
         + "</g>"
     )
     for child in sorted(frame.children.values(), key=lambda c: c.name):
         if child.samples >= least:
-            yield from _draw(child, x, level + 1, scale, least, total, height)
+            yield from _draw(child, x, level + 1, scale, least, total, height, colour)
         x += child.samples * scale
 
 
@@ -128,7 +134,7 @@ def draw(root: Frame, title: str, least_share: float = 0.003) -> str:
         parts.append(f'<text x="{x + 16}" y="{height - 9}" font-family="sans-serif">{name}</text>')
         x += 40 + 7 * len(name)
     scale = (WIDTH - 20) / max(root.samples, 1)
-    parts += _draw(root, 10, 0, scale, least, max(root.samples, 1), height)
+    parts += _draw(root, 10, 0, scale, least, max(root.samples, 1), height, "#dddddd")
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
