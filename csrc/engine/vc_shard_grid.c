@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_READY = 256, MAX_DATAGRAMS = 4096, LATE_DATAGRAMS = 16 };
+enum { MAX_READY = 256 };
 
 static int64_t read_clock(clockid_t id)
 {
@@ -52,20 +52,13 @@ static void judge(vc_shard *shard)
 }
 
 /* One datagram a socket and round, so that no call holds up the others; the epoll set comes back
- * for the rest, which is cheaper than a receive call that finds nothing.
- *
- * A round sends one slot. While the grid is more than a tick behind it takes few datagrams, or what
- * comes in would take the thread from what goes out for good; in the first such round one of every
- * call, so that who has sent does not time out. What stays in the sockets too long is dropped
- * there.
- */
+ * for the rest, which is cheaper than a receive call that finds nothing. */
 static void poll_sockets(vc_shard *shard, int64_t due_ns)
 {
     struct epoll_event ready[MAX_READY];
     int64_t late_ns = due_ns + VC_TICK_NS;
-    size_t most = MAX_DATAGRAMS;
     int behind = vc_shard_now_ns() >= late_ns;
-    if (behind) most = shard->behind ? LATE_DATAGRAMS : shard->leg_count;
+    size_t most = vc_shard_most_datagrams(behind, shard->behind, shard->leg_count);
     shard->behind = behind;
     for (size_t taken = 0; taken < most;) {
         size_t room = most - taken < MAX_READY ? most - taken : MAX_READY;
