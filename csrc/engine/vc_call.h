@@ -67,7 +67,10 @@ typedef struct vc_call_config {
 
 /* Counters, in this order in the array that vc_call_get_stats fills. */
 typedef enum vc_call_stat {
-    VC_STAT_PACKETS_RECEIVED, /* datagrams in, whatever they were */
+    /* Datagrams in, whatever they were. Each is one of: malformed, unknown, strange, unproven,
+     * SRTP rejected or replayed, RTCP received or malformed, silent, decoded, held, duplicate,
+     * late, discarded. What the jitter buffer counts is as of the last tick. */
+    VC_STAT_PACKETS_RECEIVED,
     VC_STAT_PACKETS_SENT,
     VC_STAT_PACKETS_MALFORMED, /* no RTP, or a payload that does not fit the codec */
     VC_STAT_PACKETS_UNKNOWN,   /* RTP with a payload type that was not agreed */
@@ -100,7 +103,12 @@ typedef enum vc_call_stat {
     VC_STAT_ECHO_DRIFT_PPB, /* signed */
     VC_STAT_ECHO_BLOCKS,    /* of 10 ms */
     VC_STAT_ECHO_RUN_BLOCKS,
-    VC_STAT_ECHO_BYTES, /* that the canceller holds */
+    VC_STAT_ECHO_BYTES,        /* that the canceller holds */
+    VC_STAT_PACKETS_SILENT,    /* telephone events and comfort noise: of the stream, no audio */
+    VC_STAT_PACKETS_DECODED,   /* audio that is on the receive timeline */
+    VC_STAT_PACKETS_HELD,      /* not a sum: out of order, waiting now */
+    VC_STAT_PACKETS_DISCARDED, /* the first one of a jump, or more than max_jitter_ms were held */
+    VC_STAT_SILENCE_SAMPLES,   /* of the receive timeline: the sender says that nothing was sent */
     VC_STAT_COUNT
 } vc_call_stat;
 

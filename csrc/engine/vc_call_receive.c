@@ -205,8 +205,6 @@ static vc_status receive_dtmf(vc_call *call, const vc_rtp_packet *packet, int64_
     vc_status status = vc_dtmf_receive(&call->dtmf_in, packet, &character);
     if (status == VC_OK)
         vc_call_post_with(call, VC_EVENT_DTMF_RECEIVED, now_ns, character, call->receive_end, 0);
-    else if (status < 0)
-        vc_call_count(call, VC_STAT_PACKETS_MALFORMED, 1);
     return status < 0 ? VC_IGNORED : status;
 }
 
@@ -221,8 +219,10 @@ vc_status vc_call_receive_from(vc_call *call, const vc_address *from, const uint
     int is_dtmf = packet.payload_type == call->config.dtmf_payload_type;
     if (is_dtmf || packet.payload_type == VC_RTP_PT_CN) {
         /* No audio, but part of the stream: its sequence number is not a loss. */
-        (void)vc_jitter_note(call->jitter, &packet, now_ns);
+        vc_status noted = vc_jitter_note(call->jitter, &packet, now_ns);
         drain_jitter(call, now_ns);
+        /* One that had been declared lost is counted as late by the jitter buffer. */
+        if (noted != VC_LATE) vc_call_count(call, VC_STAT_PACKETS_SILENT, 1);
         return is_dtmf ? receive_dtmf(call, &packet, now_ns) : VC_OK;
     }
     vc_status status = vc_jitter_put(call->jitter, &packet, now_ns);

@@ -58,6 +58,10 @@ static void publish_stats(vc_call *call)
     if (call->echo && stats.resets != call->echo_resets) vc_call_echo_restarted(call->echo);
     call->echo_resets = stats.resets;
     vc_call_set_stat(call, VC_STAT_CONCEALED_SAMPLES, stats.concealed_samples);
+    vc_call_set_stat(call, VC_STAT_SILENCE_SAMPLES, stats.silence_samples);
+    vc_call_set_stat(call, VC_STAT_PACKETS_DECODED, stats.decoded);
+    vc_call_set_stat(call, VC_STAT_PACKETS_HELD, stats.held);
+    vc_call_set_stat(call, VC_STAT_PACKETS_DISCARDED, stats.discarded);
     vc_call_set_stat(call, VC_STAT_JITTER_US, (uint64_t)(stats.jitter_ms * 1000.0));
 }
 

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_READY = 256, MAX_DATAGRAMS = 4096 };
+enum { MAX_READY = 256 };
 
 static int64_t read_clock(clockid_t id)
 {
@@ -53,16 +53,22 @@ static void judge(vc_shard *shard)
 
 /* One datagram a socket and round, so that no call holds up the others; the epoll set comes back
  * for the rest, which is cheaper than a receive call that finds nothing. */
-static void poll_sockets(vc_shard *shard)
+static void poll_sockets(vc_shard *shard, int64_t due_ns)
 {
     struct epoll_event ready[MAX_READY];
-    for (int taken = 0; taken < MAX_DATAGRAMS;) {
-        int n = epoll_wait(shard->sockets_fd, ready, MAX_READY, 0);
+    int64_t late_ns = due_ns + VC_TICK_NS;
+    int behind = vc_shard_now_ns() >= late_ns;
+    size_t most = vc_shard_most_datagrams(behind, shard->behind, shard->leg_count);
+    shard->behind = behind;
+    for (size_t taken = 0; taken < most;) {
+        size_t room = most - taken < MAX_READY ? most - taken : MAX_READY;
+        int n = epoll_wait(shard->sockets_fd, ready, (int)room, 0);
         vc_shard_lap(shard, VC_STAGE_WAIT, 0);
         if (n <= 0) break;
         int64_t now_ns = vc_shard_now_ns();
+        if (!behind && now_ns >= late_ns) break;
         for (int i = 0; i < n; i++) vc_shard_receive(shard, ready[i].data.ptr, now_ns);
-        taken += n;
+        taken += (size_t)n;
     }
 }
 
@@ -176,7 +182,7 @@ void *vc_shard_run(void *argument)
         }
         int sockets_ready, woken = sleep_until_due(shard, &sockets_ready);
         vc_shard_meter_round(shard);
-        if (sockets_ready) poll_sockets(shard);
+        if (sockets_ready) poll_sockets(shard, next->due * VC_NS_PER_MS);
         if (woken) {
             uint64_t value;
             if (read(shard->wake_fd, &value, sizeof value) < 0) value = 0;

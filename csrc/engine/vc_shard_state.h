@@ -94,7 +94,8 @@ struct vc_shard {
     size_t leg_count;
     vc_leg **dirty;
     size_t dirty_count;
-    int paced; /* sockets are looked at when a slot is due, not when something comes */
+    int paced;  /* sockets are looked at when a slot is due, not when something comes */
+    int behind; /* the last look at the sockets was more than a tick after a slot was due */
     int stopping, events_posted;
     uint64_t lost_unreported;
     vc_shard_meter meter;
@@ -114,6 +115,17 @@ void *vc_shard_run(void *argument);
 void vc_shard_note(vc_shard *shard, vc_leg *leg);
 /* One tick of one call: a packet. */
 void vc_shard_tick_leg(vc_shard *shard, vc_leg *leg, int64_t tick_ms);
+
+/* How many datagrams a round takes, which sends one slot. While the grid is more than a tick behind
+ * it takes few, or what comes in would keep the thread from what goes out for good; in the first
+ * such round one of every call, so that who has sent does not time out. What stays in a full socket
+ * is dropped there. */
+enum { VC_SHARD_MOST_DATAGRAMS = 4096, VC_SHARD_LATE_DATAGRAMS = 16 };
+static inline size_t vc_shard_most_datagrams(int behind, int was_behind, size_t calls)
+{
+    if (!behind) return VC_SHARD_MOST_DATAGRAMS;
+    return was_behind ? VC_SHARD_LATE_DATAGRAMS : calls;
+}
 
 /* -- vc_shard_calls.c -- */
 vc_status vc_shard_watch(int epoll_fd, int fd, void *tag);

@@ -149,7 +149,8 @@ VC_RT vc_status vc_jitter_put(vc_jitter *jitter, const vc_rtp_packet *packet, in
 /* Tells of a packet of the same stream that carries no audio (telephone event, comfort noise): its
  * sequence number is not missing, so the gap that it leaves is silence and not loss. vc_jitter_put
  * does so itself for the payload types that it knows.
- * VC_OK, VC_DUPLICATE, VC_IGNORED if it does not belong to the present stream. */
+ * VC_OK, VC_DUPLICATE, VC_LATE if it had been declared lost (then it is in the counters received
+ * and late), VC_IGNORED if it does not belong to the present stream. */
 VC_RT vc_status vc_jitter_note(vc_jitter *jitter, const vc_rtp_packet *packet, int64_t now_ns);
 
 /* listen: all that is contiguous now, up to *n samples, of one kind. *n: room in, samples out;

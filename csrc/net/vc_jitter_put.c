@@ -379,7 +379,10 @@ vc_status vc_jitter_note(vc_jitter *jitter, const vc_rtp_packet *packet, int64_t
     int64_t index = s->reference_index + numbers;
     if (is_seen(s, index)) return VC_DUPLICATE;
     see(s, index, packet->sequence);
-    return VC_OK;
+    if (!s->begun || index > s->last_index) return VC_OK;
+    s->stats.received++;
+    s->stats.late++;
+    return VC_LATE;
 }
 
 static vc_status put_comfort_noise(vc_jitter *jitter, const vc_rtp_packet *packet, int64_t now_ns)

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine/vc_shard_state.h"
 #include "vc_test_model.h"
 
 /* OTHERS: few enough that a shard keeps up under a sanitizer too. */
@@ -257,6 +258,18 @@ VC_TEST(placing_the_thread)
     VC_CHECK_EQ(vc_shard_create(&shard, &config), VC_E_RANGE);
 }
 
+/* A slot has up to 32 calls, or calls / 20: what is sent outweighs what is taken. */
+VC_TEST(a_late_grid_sends_first)
+{
+    for (size_t calls = 1; calls <= 4096; calls *= 2) {
+        VC_CHECK_EQ(vc_shard_most_datagrams(0, 0, calls), VC_SHARD_MOST_DATAGRAMS);
+        VC_CHECK_EQ(vc_shard_most_datagrams(0, 1, calls), VC_SHARD_MOST_DATAGRAMS);
+        VC_CHECK_EQ(vc_shard_most_datagrams(1, 0, calls), calls);
+        VC_CHECK(vc_shard_most_datagrams(1, 1, calls) < 32);
+        VC_CHECK(vc_shard_most_datagrams(1, 1, calls) > 0);
+    }
+}
+
 int main(void)
 {
     model_8k = vc_test_model(8000);
@@ -265,6 +278,7 @@ int main(void)
     VC_RUN(a_moved_call_misses_no_packet)
     VC_RUN(opening_and_closing_while_others_run)
     VC_RUN(admission)
+    VC_RUN(a_late_grid_sends_first)
     VC_RUN(placing_the_thread)
     vc_silero_model_destroy(model_8k);
     vc_silero_model_destroy(model_16k);

@@ -69,6 +69,11 @@ STAT_NAMES = (
     "echo_blocks",
     "echo_run_blocks",
     "echo_bytes",
+    "packets_silent",
+    "packets_decoded",
+    "packets_held",
+    "packets_discarded",
+    "silence_samples",
 )
 
 _ACTIONS = {"none": VC_GATE_NONE, "duck": VC_GATE_DUCK, "pause": VC_GATE_PAUSE}

@@ -73,6 +73,8 @@ class VirtualEngine:
             self._send(call, bye)
         self._deliver()
         del self._calls[call.number]
+        self._peers.pop(call.number, None)
+        self._counts.pop(call.number, None)
 
     def connect(
         self, a: Call, b: Call, a_to_b: Network | None = None, b_to_a: Network | None = None
