@@ -131,7 +131,13 @@ async def serve(options: argparse.Namespace) -> None:
                 found = {}
                 for number in chosen:
                     leg = legs.pop(number)
-                    found[number] = leg.balance()
+                    # A tick that is late just now is caught up; a missing one is not.
+                    for _ in range(200):
+                        found[number] = leg.balance()
+                        low, high = found[number]["due"]
+                        if low - 1 <= found[number]["packets_sent"] <= high + 1:
+                            break
+                        await asyncio.sleep(0.005)
                     await leg.call.close()
                     leg.take_events()
                 return found

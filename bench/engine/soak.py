@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bench.engine.ledger import Growth, Ledger, Reading, accounted, growth
-from bench.engine.rig import Rig, balance, build_far, kernel_drops, write_content
+from bench.engine.rig import QUIET, Rig, balance, build_far, kernel_drops, write_content
 from bench.engine.soak_virtual import run_virtual_soak
 
 KIB = 1024
@@ -84,6 +84,7 @@ def run_virtual(options: argparse.Namespace, progress: Callable[[float], None]) 
 
 # -- in real time ------------------------------------------------------------------------------
 
+QUIET_BUT_STRANGE = tuple(name for name in QUIET if name != "packets_strange")
 CONFIG = {"play_hz": 8000, "play_buffer_ms": 4000, "receive_buffer_ms": 4000}
 
 
@@ -122,35 +123,24 @@ class RealSoak:
             time.sleep(5)
             return self.rig.ask("stats", numbers=[])["estimate"]
         self.begin(100)
-        while True:
-            time.sleep(4)
-            estimate = self.rig.ask("stats", numbers=[])["estimate"]
-            # Of a whole core: admission is off here. New calls cost less than old ones, so the
-            # way up is taken in halves.
-            room = min(int(options.load * estimate["capacity_calls"]), options.most_calls)
-            room -= len(self.open)
-            if room <= 2:
-                return self.trim()
-            self.begin(min(100, room // 2 + 1))
-
-    def load(self) -> float:
-        """Of the shard now: CPU time as a share of a core, smoothed over a second."""
-        return float(self.rig.ask("stats", numbers=[])["estimate"]["shards"][0]["load"])
-
-    def trim(self) -> Any:
-        """Calls cost more when they have run for a while: end some until the load is met."""
-        while True:
-            loads = []
-            for _ in range(10):
-                time.sleep(1)
-                loads.append(self.load())
-            over = float(np.mean(loads)) - self.options.load
-            if over <= 0.01:
-                return self.rig.ask("stats", numbers=[])["estimate"]
-            for _ in range(max(1, int(over / self.options.load * len(self.open)))):
+        for _ in range(12):
+            time.sleep(6)  # new calls cost something else than old ones
+            mean = float(np.mean([self.load(pause_s=1) for _ in range(6)]))
+            wanted = min(int(len(self.open) * options.load / mean), options.most_calls)
+            more = wanted - len(self.open)
+            if abs(more) <= 0.03 * wanted:
+                break
+            if more > 0:
+                self.begin(min(100, more))
+            for _ in range(-more):
                 self.end_one()
-            time.sleep(0.5)
             self.finish(everything=True)
+        return self.rig.ask("stats", numbers=[])["estimate"]
+
+    def load(self, pause_s: float = 0.0) -> float:
+        """Of the shard: CPU time as a share of a core, smoothed over a second."""
+        time.sleep(pause_s)
+        return float(self.rig.ask("stats", numbers=[])["estimate"]["shards"][0]["load"])
 
     def end_one(self) -> None:
         """The oldest call's far end stops; 0.3 s later the call ends."""
@@ -182,7 +172,9 @@ class RealSoak:
             stats = found[str(number)]
             far = self.rig.seen(number)
             port = self.rig.places[number][1]
+            # Others on the machine may send to a port that was theirs a moment ago.
             balance(self.ledger, stats, far, dropped=drops.get(port, 0), ticks_after=ticks,
+                    injected=stats["packets_strange"], quiet=QUIET_BUT_STRANGE,
                     whose=f"call {number}")  # fmt: skip
             self.ledger.equal("CallClosed events = calls closed",
                               stats["events"].get("CallClosed", 0), 1)  # fmt: skip
@@ -277,7 +269,8 @@ def show(console: Console, report: Report, real: bool) -> None:
         far, ticks = report["distances"], report["slot_ticks"]
         console.print(
             f"{report['minutes']:g} minutes, {report['calls_at_a_time']} calls at a time, "
-            f"{report['calls']} in all; load of the shard {report['mean_load']:.3f} of a core; "
+            f"{report['calls']} in all; {report['totals']['packets_strange']:,} packets of "
+            f"strangers; load of the shard {report['mean_load']:.3f} of a core; "
             f"machine's load {report['machine_load']:.1f}\n"
             f"distance of packets, deviation from 20 ms: p50 {far['p50_ms']:.2f}, p99 "
             f"{far['p99_ms']:.2f}, p99.9 {far['p999_ms']:.2f}, max {far['max_ms']:.1f} ms over "
