@@ -77,6 +77,20 @@ def test_a_normal_turn_is_heard_answered_and_stamped(play):
     assert stage.turn.asked == [1450 * 16]
 
 
+def test_the_onset_is_when_the_sound_left_not_when_the_queue_would_have_had_it(play):
+    async def scene(stage):
+        await asyncio.sleep(4)
+
+    config = SessionConfig(speaking=SpeakSettings(greeting="Good evening."))
+    # The lead-in of 100 ms is sent, the queue runs dry, and the first word comes 300 ms late.
+    stage = play(scene, config=config, tts=FakeTts(lead_in_ms=100, stall_ms=400))
+    stamps = stage.session.turns[0].stamps
+    first, word = (stamp for stamp, sample, _ in stage.call.sent if sample in (0, 2400))
+    assert stamps.first_packet_ns == first
+    assert 300 * MS <= word - first
+    assert word <= stamps.agent_onset_ns <= word + MS
+
+
 def test_the_stt_gets_each_sample_once_and_in_order(play):
     async def scene(stage):
         stage.call.speak(400, in_ms=300)

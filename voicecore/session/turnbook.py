@@ -25,7 +25,7 @@ class _Draft:
     ended: str = ""
     stt_ms: float = 0.0
     failures: tuple[ProviderFailure, ...] = ()
-    started: PlayoutStarted | None = field(default=None)
+    starts: list[PlayoutStarted] = field(default_factory=list)
 
 
 class TurnBook:
@@ -58,16 +58,16 @@ class TurnBook:
         draft = self._drafts[reply.number]
         if reply.first_sample is None or event.play_sample < reply.first_sample:
             return
-        draft.started = event
+        draft.starts.append(event)
         draft.first_packet_ns = draft.first_packet_ns or event.packet_ns
 
     def played_by(self, reply: Reply, now_ns: int, play_hz: int) -> int:
         """Where the playout must be by the clock: for a call that cannot be asked any more."""
-        started = self._drafts[reply.number].started
-        if started is None:
+        starts = self._drafts[reply.number].starts
+        if not starts:
             return reply.first_sample or 0
-        played = (now_ns - started.packet_ns) * play_hz // 1_000_000_000
-        return started.play_sample + max(0, played)
+        played = (now_ns - starts[-1].packet_ns) * play_hz // 1_000_000_000
+        return starts[-1].play_sample + max(0, played)
 
     def truncate(self, reply: Reply, play_sample: int) -> None:
         """The answer was heard up to here only."""
@@ -127,11 +127,15 @@ class TurnBook:
         caller_end_ns, vad_stopped_ns = draft.caller_ended
         onset_ns = 0
         lead_in_ns = reply.lead_in.ns
-        if draft.first_packet_ns and lead_in_ns is not None and reply.first_sample is not None:
+        if draft.starts and lead_in_ns is not None and reply.first_sample is not None:
             at = draft.truncated_at
             audible_at = reply.first_sample + lead_in_ns * reply.play_hz // 1_000_000_000
             if at is None or at > audible_at:
-                onset_ns = draft.first_packet_ns + lead_in_ns
+                # The queue may run dry, or be paused, between the first packet and the first sound.
+                for begun in draft.starts:
+                    if begun.play_sample <= audible_at:
+                        ahead_samples = audible_at - begun.play_sample
+                        onset_ns = begun.packet_ns + ahead_samples * 1_000_000_000 // reply.play_hz
         return TurnStamps(
             caller_end_ns=caller_end_ns,
             vad_stopped_ns=vad_stopped_ns,

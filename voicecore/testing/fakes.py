@@ -243,6 +243,7 @@ class FakeTts(Tts):
         first_ms: from a complete sentence to its first chunk.
         word_ms: audio of each word; the last 10 ms of it are silent.
         lead_in_ms: silence before the first word of an answer.
+        stall_ms: the lead-in is a chunk of its own, and the first word comes that much later.
         words: whether word times are given.
         fail_contexts: numbers (from 0) of the contexts that fail, or "all".
         fail_after: chunks that a failing context still gives.
@@ -257,6 +258,7 @@ class FakeTts(Tts):
         first_ms: float = 60.0,
         word_ms: int = 200,
         lead_in_ms: int = 0,
+        stall_ms: float = 0.0,
         words: bool = True,
         fail_contexts: Sequence[int] | str = (),
         fail_after: int = 0,
@@ -268,6 +270,7 @@ class FakeTts(Tts):
         self.first_ms = first_ms
         self.word_samples = rate_hz * word_ms // 1000
         self.lead_in_samples = rate_hz * lead_in_ms // 1000
+        self.stall_ms = stall_ms
         self.words = words
         self.fail_contexts = fail_contexts
         self.fail_after = fail_after
@@ -327,6 +330,10 @@ class _FakeTtsContext(TtsContext):
                 if self._fails and made >= tts.fail_after:
                     raise ProviderError("fake/tts broke")
                 lead_in = tts.lead_in_samples if not self._at else 0
+                if lead_in and tts.stall_ms:
+                    yield TtsChunk(np.zeros(lead_in, np.int16), (), tts.now_ns())
+                    await tts.sleep(tts.stall_ms / 1000)
+                    self._at, lead_in = lead_in, 0
                 start, self._at = self._at + lead_in, self._at + lead_in + tts.word_samples
                 pcm = np.zeros(self._at - start + lead_in, np.int16)
                 silent = tts.rate_hz // 100
