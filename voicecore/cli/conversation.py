@@ -132,6 +132,7 @@ async def hold_conversation(
                 play_hz=CALLER_HZ,
                 remote=relay.first if relay else agent_leg.local_address,
                 barge_in=False,
+                echo="off",  # what this leg hears is what is measured
                 min_silence_ms=_CALLER_SILENCE_MS,
                 receive_buffer_ms=60_000,
                 sent_buffer_ms=60_000,
