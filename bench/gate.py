@@ -8,7 +8,8 @@ active level to the end of the window in which the rule fires. Wrong: sounds tha
 (Debian's sonic-pi-samples and sound-theme-freedesktop), white noise, hold music (Debian's
 asterisk-moh-opsound-g722) and the babble of twelve voices. Rules: n windows in a row at or above
 0.5 with Silero's hysteresis, and the cumulative sum of csrc/vad/vc_gate.h; memory: Silero's own,
-or cleared as csrc/vad/vc_background.h says.
+or cleared and left alone in silence as csrc/vad/vc_background.h
+says.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from voicecore.testing.echo_speech import (
 )
 
 RATE_HZ, WINDOW = 8000, 256
+QUIET, SOFT, STEADY, RESTING = 3.16e-7, 1e-5, 1.6, 8
 PACKAGES = ("sonic-pi-samples", "sound-theme-freedesktop", "asterisk-moh-opsound-g722")
 Signal = NDArray[np.float64]
 Rule = Callable[[NDArray[np.float64], int], int | None]
@@ -107,23 +109,27 @@ def on_line(signal: Signal, rng: np.random.Generator) -> NDArray[np.int16]:
     return codec.decode(codec.encode(pcm))
 
 
-def probabilities(pcm: NDArray[np.int16], *, clears: bool) -> NDArray[np.float64]:
-    """One a window; clears: as vc_background and the engine do it."""
+def probabilities(pcm: NDArray[np.int16], *, rests: bool) -> NDArray[np.float64]:
+    """One a window; rests: with csrc/vad/vc_background.h, as the engine does it."""
     vad = SileroVad(RATE_HZ)
     found, low, high, silent = [], math.inf, 0.0, 0
     for at in range(0, len(pcm) - WINDOW + 1, WINDOW):
         window = pcm[at : at + WINDOW]
-        found.append(float(np.ravel(vad.process(window))[0]))
         power = float(np.square(window / 32768.0).mean())
-        if not clears or found[-1] >= 0.3:
+        least, most = min(low, power), max(high, power)
+        fits = most < QUIET or most <= STEADY * least
+        if rests and fits and silent >= (10 if high < SOFT else 31) + RESTING:
+            found.append(0.0)
+        else:
+            found.append(float(np.ravel(vad.process(window))[0]))
+        if found[-1] >= 0.3:
             low, high, silent = math.inf, 0.0, 0
             continue
-        low, high, silent = min(low, power), max(high, power), silent + 1
-        if high >= 1e-5 and high > 2 * low:
-            low, high, silent = power, power, 1
-        if silent >= RATE_HZ // WINDOW:
+        if not fits:
+            least, most, silent = power, power, 0
+        low, high, silent = least, most, silent + 1
+        if rests and silent == (10 if high < SOFT else 31):
             vad.reset()
-            low, high, silent = math.inf, 0.0, 0
     return np.array(found)
 
 
@@ -203,17 +209,17 @@ def measure(seed: int, console: Console) -> list[dict[str, Any]]:
         "white -40": on_line(0.01 * rng.standard_normal(300 * RATE_HZ), rng),
     }
     rows: list[dict[str, Any]] = []
-    for clears in (False, True):
-        name = "cleared in silence" if clears else "Silero's own"
+    for rests in (False, True):
+        name = "rests in silence" if rests else "Silero's own"
         heard = {
             gap_s: [
-                (probabilities(pcm, clears=clears), quiet, onset)
+                (probabilities(pcm, rests=rests), quiet, onset)
                 for pcm, quiet, onset in track(group, f"{name}, {gap_s:g} s", console=console)
             ]
             for gap_s, group in groups.items()
         }
-        wrong = [probabilities(pcm, clears=clears) for pcm in track(others, name, console=console)]
-        on = {kind: probabilities(pcm, clears=clears) for kind, pcm in long.items()}
+        wrong = [probabilities(pcm, rests=rests) for pcm in track(others, name, console=console)]
+        on = {kind: probabilities(pcm, rests=rests) for kind, pcm in long.items()}
         for rule_name, rule in RULES.items():
             row: dict[str, Any] = {"memory": name, "rule": rule_name}
             for gap_s, trials in heard.items():

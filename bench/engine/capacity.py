@@ -122,6 +122,7 @@ async def run_engine(options: argparse.Namespace) -> None:
                     barge_in=False,
                     play_buffer_ms=options.play_buffer_ms,
                     receive_buffer_ms=options.receive_buffer_ms,
+                    echo=options.echo,
                 )
             )
             for port in remote
@@ -234,7 +235,7 @@ def measure(program: Path, speech: Path, calls: int, options: argparse.Namespace
         sys.executable, __file__, "--engine", "--shards", str(options.shards),
         "--play-hz", str(options.play_hz), "--block-ms", str(options.block_ms),
         "--speaking", str(options.speaking), "--play-buffer-ms", str(options.play_buffer_ms),
-        "--receive-buffer-ms", str(options.receive_buffer_ms),
+        "--receive-buffer-ms", str(options.receive_buffer_ms), "--echo", options.echo,
         *(["--realtime"] if options.realtime else []),
         *(["--pin", *map(str, options.pin)] if options.pin else []),
     ]  # fmt: skip
@@ -320,6 +321,7 @@ def main() -> None:
     parser.add_argument("--play-hz", type=int, default=8000)
     parser.add_argument("--play-buffer-ms", type=int, default=4000)
     parser.add_argument("--receive-buffer-ms", type=int, default=4000)
+    parser.add_argument("--echo", choices=("on", "off"), default="off", help="the canceller")
     parser.add_argument("--pin", type=int, nargs="+", help="one CPU for each shard")
     parser.add_argument("--realtime", action="store_true", help="SCHED_FIFO for the shards")
     parser.add_argument("--load-cpu", type=int, default=-1, help="pin the load process")

@@ -58,7 +58,7 @@ size_t vc_bank_run(vc_bank *bank, int64_t now_ns)
     while (bank->noted > 0) {
         size_t n = 0;
         for (size_t i = 0; i < bank->noted; i++)
-            if (vc_call_window(bank->calls[i], &bank->vads[n], &bank->windows[n]))
+            if (vc_call_window(bank->calls[i], now_ns, &bank->vads[n], &bank->windows[n]))
                 bank->calls[n++] = bank->calls[i];
         bank->noted = n;
         if (n == 0) break;

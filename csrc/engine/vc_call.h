@@ -109,6 +109,7 @@ typedef enum vc_call_stat {
     VC_STAT_PACKETS_HELD,      /* not a sum: out of order, waiting now */
     VC_STAT_PACKETS_DISCARDED, /* the first one of a jump, or more than max_jitter_ms were held */
     VC_STAT_SILENCE_SAMPLES,   /* of the receive timeline: the sender says that nothing was sent */
+    VC_STAT_WINDOWS_RESTED,    /* VAD windows of a silence in which the VAD rests */
     VC_STAT_COUNT
 } vc_call_stat;
 
@@ -157,8 +158,9 @@ VC_RT void vc_call_take_pushed(vc_call *call, int64_t now_ns);
 /* Declares losses that are due. */
 VC_RT void vc_call_expire(vc_call *call, int64_t now_ns);
 
-/* A VAD window is complete: gives the stream and the window (valid until vc_call_judge). */
-VC_RT int vc_call_window(vc_call *call, vc_silero **vad, const float **window);
+/* A VAD window is complete: gives the stream and the window (valid until vc_call_judge). Windows of
+ * a silence in which the VAD rests are judged here, without it. */
+VC_RT int vc_call_window(vc_call *call, int64_t now_ns, vc_silero **vad, const float **window);
 /* The probability of that window: speech events and the barge-in gate. */
 VC_RT void vc_call_judge(vc_call *call, float probability, int64_t now_ns);
 

@@ -68,20 +68,28 @@ static size_t add_unjudged(vc_call *call, const int16_t *samples, size_t n)
     return direct + rest;
 }
 
-int vc_call_window(vc_call *call, vc_silero **vad, const float **window)
+static float power_of(const float *samples, size_t n)
 {
-    fill_window(call);
-    if (call->window_fill < call->window_samples) return 0;
+    float sum[8] = {0.0f};
+    for (size_t i = 0; i < n; i += 8) /* a window is a multiple of 8 */
+        for (size_t j = 0; j < 8; j++) sum[j] += samples[i + j] * samples[i + j];
+    return (((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]))) /
+           (float)n;
+}
+
+int vc_call_window(vc_call *call, int64_t now_ns, vc_silero **vad, const float **window)
+{
+    for (;;) {
+        fill_window(call);
+        if (call->window_fill < call->window_samples) return 0;
+        call->window_power = power_of(call->window, call->window_samples);
+        if (!vc_background_is_resting(&call->background, call->window_power)) break;
+        vc_call_judge(call, 0.0f, now_ns);
+        vc_call_count(call, VC_STAT_WINDOWS_RESTED, 1);
+    }
     *vad = call->vad;
     *window = call->window;
     return 1;
-}
-
-static float power_of(const float *samples, size_t n)
-{
-    float sum = 0.0f;
-    for (size_t i = 0; i < n; i++) sum += samples[i] * samples[i];
-    return sum / (float)n;
 }
 
 static vc_gate_state agent_state(const vc_call *call)
@@ -95,8 +103,7 @@ void vc_call_judge(vc_call *call, float probability, int64_t now_ns)
 {
     vc_speech *speech = &call->speech;
     vc_gate_state state = agent_state(call);
-    vc_background_step(&call->background, power_of(call->window, call->window_samples),
-                       probability);
+    vc_background_step(&call->background, call->window_power, probability);
     if (vc_background_is_settled(&call->background)) vc_silero_reset(call->vad);
     vc_gate_window window = {.probability = probability,
                              .snr = vc_background_snr(&call->background),
@@ -146,7 +153,7 @@ static void deliver(vc_call *call, const int16_t *samples, size_t n, int64_t now
         vc_silero *vad;
         const float *window;
         float probability;
-        while (vc_call_window(call, &vad, &window)) {
+        while (vc_call_window(call, now_ns, &vad, &window)) {
             if (vc_silero_process(vad, window, &probability) != VC_OK) probability = 0.0f;
             vc_call_judge(call, probability, now_ns);
         }

@@ -54,6 +54,7 @@ struct vc_call {
     int64_t receive_end; /* length of the receive timeline; judged and read some 10 ms later */
     int64_t window_start;
     size_t window_fill;
+    float window_power;                   /* of the window that is to be judged */
     float window[MAX_WINDOW + MAX_FRAME]; /* and what a packet brings beyond it */
     vc_ring *unjudged;                    /* a burst's samples behind that */
     arrival arrivals[ARRIVALS];

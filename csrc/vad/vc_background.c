@@ -5,10 +5,11 @@
 #include <math.h>
 
 static const float SILENCE = 1e-8f;
-static const float QUIET = 1e-5f;
-static const float STEADY = 2.0f; /* 3 dB */
+static const float QUIET = 3.16e-7f; /* -65 dBFS */
+static const float SOFT = 1e-5f;     /* -50 dBFS: no babble is so soft */
+static const float STEADY = 1.6f;    /* 2 dB */
 static const float NOBODY = 0.3f;
-enum { PERIOD_MS = 1500, SETTLING_MS = 1000 };
+enum { PERIOD_MS = 1500, SOFT_MS = 320, LOUD_MS = 1000, RESTING_MS = 256 };
 
 vc_status vc_background_init(vc_background *background, int rate_hz, int window_samples)
 {
@@ -16,7 +17,9 @@ vc_status vc_background_init(vc_background *background, int rate_hz, int window_
     if (rate_hz != 8000 && rate_hz != 16000) return VC_E_RATE;
     if (window_samples < 1 || window_samples > 4096) return VC_E_RANGE;
     background->period = rate_hz / 1000 * PERIOD_MS / window_samples;
-    background->settling = rate_hz / 1000 * SETTLING_MS / window_samples;
+    background->settling_soft = rate_hz / 1000 * SOFT_MS / window_samples;
+    background->settling_loud = rate_hz / 1000 * LOUD_MS / window_samples;
+    background->resting = rate_hz / 1000 * RESTING_MS / window_samples;
     vc_background_reset(background);
     return VC_OK;
 }
@@ -36,21 +39,21 @@ void vc_background_reset(vc_background *background)
     begin_silence(background);
 }
 
+/* A window of this power is like those of the silence so far. */
+static int fits(const vc_background *background, float power)
+{
+    float most = fmaxf(background->silence_most, power);
+    return most < QUIET || most <= STEADY * fminf(background->silence_least, power);
+}
+
 static void take_silence(vc_background *background, float power, float probability)
 {
-    if (!(probability < NOBODY)) {
-        begin_silence(background);
-        return;
-    }
-    for (int again = 0; again < 2; again++) {
-        background->silence_least = fminf(background->silence_least, power);
-        background->silence_most = fmaxf(background->silence_most, power);
-        background->silence_windows++;
-        if (background->silence_most < QUIET ||
-            background->silence_most <= STEADY * background->silence_least)
-            return;
-        begin_silence(background); /* with this window */
-    }
+    int nobody = probability < NOBODY;
+    if (!nobody || !fits(background, power)) begin_silence(background);
+    if (!nobody) return;
+    background->silence_least = fminf(background->silence_least, power);
+    background->silence_most = fmaxf(background->silence_most, power);
+    if (background->silence_windows < INT32_MAX) background->silence_windows++;
 }
 
 void vc_background_step(vc_background *background, float power, float probability)
@@ -74,9 +77,18 @@ float vc_background_snr(const vc_background *background)
     return background->power / fmaxf(least, SILENCE);
 }
 
-int vc_background_is_settled(vc_background *background)
+static int32_t settling(const vc_background *background)
 {
-    if (background->silence_windows < background->settling) return 0;
-    begin_silence(background);
-    return 1;
+    return background->silence_most < SOFT ? background->settling_soft : background->settling_loud;
+}
+
+int vc_background_is_settled(const vc_background *background)
+{
+    return background->silence_windows == settling(background);
+}
+
+int vc_background_is_resting(const vc_background *background, float power)
+{
+    return background->silence_windows >= settling(background) + background->resting &&
+           fits(background, power);
 }

@@ -5,8 +5,9 @@
 
 #include "vc_test.h"
 
-/* 8 kHz, 256 samples: a period is 46 windows, settling takes 31. */
-enum { PERIOD = 46, SETTLING = 31 };
+/* 8 kHz, 256 samples: a period is 46 windows, settling takes 10, or 31 above -50 dBFS, and 8 more
+ * until the VAD rests. */
+enum { PERIOD = 46, SETTLING = 10, SETTLING_LOUD = 31, RESTING = 8 };
 
 static vc_background fresh(void)
 {
@@ -49,20 +50,24 @@ VC_TEST(silence_is_no_background)
     VC_CHECK(fabs(vc_background_snr(&b) - 10.0) <= 1e-5 * 10.0);
 }
 
-VC_TEST(settles_every_second_in_silence_and_in_steady_noise)
+VC_TEST(settles_once_in_silence_and_in_steady_noise)
 {
     vc_background b = fresh();
-    for (int round = 0; round < 3; round++) VC_CHECK_EQ(settled_in(&b, 100, 1e-6f, 0.1f), SETTLING);
+    VC_CHECK_EQ(settled_in(&b, 100, 1e-6f, 0.1f), SETTLING);
+    VC_CHECK_EQ(settled_in(&b, 100, 1e-6f, 0.1f), 0);
     /* Soft, however it changes. */
     b = fresh();
     for (int i = 0; i < SETTLING - 1; i++) {
-        vc_background_step(&b, i % 2 ? 9e-6f : 1e-9f, 0.1f);
+        vc_background_step(&b, i % 2 ? 3e-7f : 1e-9f, 0.1f);
         VC_CHECK(!vc_background_is_settled(&b));
     }
     VC_CHECK_EQ(settled_in(&b, 1, 1e-9f, 0.1f), 1);
-    /* Loud and steady within 3 dB. */
+    /* Loud and steady within 2 dB. */
     b = fresh();
-    for (int i = 0; i < SETTLING - 1; i++) vc_background_step(&b, i % 2 ? 1e-2f : 1.9e-2f, 0.1f);
+    for (int i = 0; i < SETTLING_LOUD - 1; i++) {
+        vc_background_step(&b, i % 2 ? 1e-2f : 1.55e-2f, 0.1f);
+        VC_CHECK(!vc_background_is_settled(&b));
+    }
     VC_CHECK_EQ(settled_in(&b, 1, 1e-2f, 0.1f), 1);
 }
 
@@ -74,13 +79,34 @@ VC_TEST(neither_speech_nor_a_changing_background_settles)
     VC_CHECK_EQ(settled_in(&b, 1, 1e-6f, 0.9f), 0);
     VC_CHECK_EQ(settled_in(&b, 100, 1e-6f, 0.0f), SETTLING);
     for (int i = 0; i < 300; i++) {
-        vc_background_step(&b, i % 2 ? 1e-3f : 2.1e-3f, 0.1f);
+        vc_background_step(&b, i % 2 ? 1e-3f : 1.65e-3f, 0.1f);
         VC_CHECK(!vc_background_is_settled(&b));
     }
     /* The window that breaks a row is the first of the next. */
     b = fresh();
-    VC_CHECK_EQ(settled_in(&b, 10, 1e-2f, 0.0f), 0);
-    VC_CHECK_EQ(settled_in(&b, 100, 1e-3f, 0.0f), SETTLING);
+    VC_CHECK_EQ(settled_in(&b, SETTLING_LOUD - 1, 1e-2f, 0.0f), 0);
+    VC_CHECK_EQ(settled_in(&b, 100, 1e-3f, 0.0f), SETTLING_LOUD);
+}
+
+VC_TEST(the_vad_rests_until_something_stands_out)
+{
+    vc_background b = fresh();
+    for (int i = 0; i < SETTLING_LOUD + RESTING; i++) {
+        VC_CHECK(!vc_background_is_resting(&b, 1e-4f));
+        vc_background_step(&b, 1e-4f, 0.1f);
+    }
+    for (int i = 0; i < 10000; i++) {
+        VC_CHECK(vc_background_is_resting(&b, i % 2 ? 1e-4f : 1.5e-4f));
+        vc_background_step(&b, i % 2 ? 1e-4f : 1.5e-4f, 0.0f);
+        VC_CHECK(!vc_background_is_settled(&b));
+    }
+    /* Louder than the softest by 2 dB, or softer than the loudest by that. */
+    VC_CHECK(!vc_background_is_resting(&b, 1.65e-4f));
+    VC_CHECK(!vc_background_is_resting(&b, 0.9e-4f));
+    vc_background_step(&b, 1.65e-4f, 0.1f);
+    VC_CHECK(!vc_background_is_resting(&b, 1e-4f));
+    VC_CHECK_EQ(settled_in(&b, 100, 1.1e-4f, 0.1f),
+                SETTLING_LOUD - 1); /* with the one that stood out */
 }
 
 VC_TEST(survives_what_is_no_number)
@@ -88,7 +114,8 @@ VC_TEST(survives_what_is_no_number)
     vc_background b = fresh();
     for (int i = 0; i < 2 * PERIOD; i++) vc_background_step(&b, NAN, NAN);
     VC_CHECK_EQ(vc_background_snr(&b), 0.0f);
-    VC_CHECK_EQ(settled_in(&b, 100, INFINITY, 0.0f), SETTLING);
+    VC_CHECK_EQ(settled_in(&b, 100, INFINITY, 0.0f), SETTLING_LOUD);
+    VC_CHECK(!vc_background_is_resting(&b, 1.0f));
     vc_background_reset(&b);
     VC_CHECK(isinf(vc_background_snr(&b)));
 }
@@ -103,6 +130,7 @@ VC_TEST(rejects_bad_settings)
 }
 
 VC_MAIN(VC_RUN(snr_is_over_the_least_of_two_periods) VC_RUN(silence_is_no_background)
-            VC_RUN(settles_every_second_in_silence_and_in_steady_noise)
+            VC_RUN(settles_once_in_silence_and_in_steady_noise)
                 VC_RUN(neither_speech_nor_a_changing_background_settles)
-                    VC_RUN(survives_what_is_no_number) VC_RUN(rejects_bad_settings))
+                    VC_RUN(the_vad_rests_until_something_stands_out)
+                        VC_RUN(survives_what_is_no_number) VC_RUN(rejects_bad_settings))

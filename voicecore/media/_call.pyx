@@ -74,6 +74,7 @@ STAT_NAMES = (
     "packets_held",
     "packets_discarded",
     "silence_samples",
+    "windows_rested",
 )
 
 _ACTIONS = {"none": VC_GATE_NONE, "duck": VC_GATE_DUCK, "pause": VC_GATE_PAUSE}
