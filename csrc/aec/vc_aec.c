@@ -17,6 +17,7 @@ enum { PAST = VC_ECHO_ALIGN_MAX / MAX_BLOCK, TRY_BLOCKS = 4 };
 
 static const float UNSURE = 8.0f, SURE = 20.0f,
                    SURE_OF_JUMP = 30.0f; /* the estimator's confidence */
+static const float ALIKE = 0.6f;         /* of the loudness; echoes of all sorts have 0.7 to 0.99 */
 static const float STILL_FITS = 0.9f;    /* trust in the filter at which there was no jump */
 static const float CLOSE_MS = 8.0f;      /* one path may have peaks so far apart */
 static const float JUMP_MS = 1.0f;       /* less is left to the filter and the drift */
@@ -267,7 +268,8 @@ static void follow_delay(vc_aec *aec, const float *far, const float *near)
     aec->confidence = estimate.confidence;
     aec->agreed = fabsf(lag - aec->candidate) < AGREE_MS * ms ? aec->agreed + 1 : 0;
     aec->candidate = lag;
-    if (estimate.confidence < UNSURE || (aec->locked && fabsf(lag - known) < JUMP_MS * ms))
+    if (estimate.confidence < UNSURE || vc_delay_estimator_likeness(aec->estimator, lag) < ALIKE ||
+        (aec->locked && fabsf(lag - known) < JUMP_MS * ms))
         aec->agreed = 0;
     if (aec->agreed < AGREED) return;
     if (aec->locked && vc_echo_filter_is_proven(aec->filter) &&

@@ -18,6 +18,7 @@
 
 enum { HOP = 64, SIZE = 128, FIRST_BIN = 10, BINS = 32, DELAYS = 63, PAST = 64, TAPS = 32 };
 enum { BLOCK_4K = 40, MAX_BLOCK = 160 };
+enum { SPAN = 94, KEPT = 256 }; /* blocks: 1.5 s; SPAN and the longest delay at least */
 
 static const float KEEP = 0.97f;  /* a block of 16 ms: half a second */
 static const float LOUD = 1e-5f;  /* power of a far block that is worth a look */
@@ -36,6 +37,8 @@ struct vc_delay_estimator {
     float re[DELAYS][BINS], im[DELAYS][BINS];
     int8_t x[PAST][2][BINS];
     uint8_t loud[PAST];
+    float far_loudness[KEPT], near_loudness[KEPT]; /* amplitudes of the last blocks */
+    size_t heard;
     float bins[SIZE + 2], time[SIZE], scratch[2 * SIZE];
 };
 
@@ -88,6 +91,9 @@ void vc_delay_estimator_reset(vc_delay_estimator *s)
     memset(s->im, 0, sizeof s->im);
     memset(s->x, 0, sizeof s->x);
     memset(s->loud, 0, sizeof s->loud);
+    memset(s->far_loudness, 0, sizeof s->far_loudness);
+    memset(s->near_loudness, 0, sizeof s->near_loudness);
+    s->heard = 0;
     s->fill = s->newest = 0;
     s->far_sum = s->near_sum = s->blocks = 0.0f;
 }
@@ -190,7 +196,11 @@ static vc_status step(vc_delay_estimator *s, vc_delay_estimate *estimate)
     float re[BINS], im[BINS], far_sum = 0.0f, near_sum = 0.0f;
     vc_fft_forward(s->fft, s->far, s->bins, s->scratch);
     s->newest = (s->newest + 1) % PAST;
-    s->loud[s->newest] = whiten(s, s->far_power, WHOLE, re, im) > LOUD;
+    const float far_power = whiten(s, s->far_power, WHOLE, re, im);
+    s->loud[s->newest] = far_power > LOUD;
+    s->heard = (s->heard + 1) % KEPT;
+    s->far_loudness[s->heard] = sqrtf(far_power);
+    s->near_loudness[s->heard] = 0.0f;
     int8_t *xr = s->x[s->newest][0], *xi = s->x[s->newest][1];
     for (size_t k = 0; k < BINS; k++) {
         xr[k] = s->loud[s->newest] ? to_int8(re[k]) : 0;
@@ -202,13 +212,30 @@ static vc_status step(vc_delay_estimator *s, vc_delay_estimate *estimate)
     memset(s->time, 0, sizeof s->time);
     for (size_t i = 0; i < HOP; i++) s->time[HOP + i] = s->near[i] * s->window[i];
     vc_fft_forward(s->fft, s->time, s->bins, s->scratch);
-    (void)whiten(s, s->near_power, 1.0f / WHOLE, re, im);
+    s->near_loudness[s->heard] = sqrtf(whiten(s, s->near_power, 1.0f / WHOLE, re, im));
     for (size_t k = 0; k < BINS; k++) near_sum += re[k] * re[k] + im[k] * im[k];
     s->far_sum = KEEP * s->far_sum + far_sum;
     s->near_sum = KEEP * s->near_sum + near_sum;
     s->blocks = KEEP * s->blocks + 1.0f;
     find_peak(s, accumulate(s, re, im), estimate);
     return VC_OK;
+}
+
+float vc_delay_estimator_likeness(const vc_delay_estimator *s, float delay_samples)
+{
+    const size_t delay = (size_t)(delay_samples / (float)(HOP * s->factor) + 0.5f);
+    float x = 0.0f, y = 0.0f, xx = 0.0f, yy = 0.0f, xy = 0.0f;
+    for (size_t i = 0; i < SPAN; i++) {
+        const float far = s->far_loudness[(s->heard + 2 * KEPT - i - delay) % KEPT],
+                    near = s->near_loudness[(s->heard + KEPT - i) % KEPT];
+        x += far;
+        y += near;
+        xx += far * far;
+        yy += near * near;
+        xy += far * near;
+    }
+    const float n = (float)SPAN, own = (xx - x * x / n) * (yy - y * y / n);
+    return own > 0.0f ? (xy - x * y / n) / sqrtf(own) : 0.0f;
 }
 
 void vc_delay_estimator_forget(vc_delay_estimator *s)

@@ -29,6 +29,11 @@ typedef struct vc_delay_estimate {
 VC_RT vc_status vc_delay_estimator_process(vc_delay_estimator *estimator, const float *far,
                                            const float *near, vc_delay_estimate *estimate);
 
+/* -1..1: how alike the loudness of both ends was in the last 1.5 s at this delay, their
+ * correlation. An echo rises and falls with its sound. Two who take turns do not, though a vowel of
+ * one may look like an echo of the other's last one to the estimate. */
+VC_RT float vc_delay_estimator_likeness(const vc_delay_estimator *estimator, float delay_samples);
+
 /* The echo has moved: what was heard so far tells nothing any more. */
 VC_RT void vc_delay_estimator_forget(vc_delay_estimator *estimator);
 

@@ -120,6 +120,29 @@ VC_TEST(nothing_is_found_in_nothing)
     vc_delay_estimator_destroy(estimator);
 }
 
+VC_TEST(an_echo_is_as_loud_as_its_sound_and_turns_are_not)
+{
+    enum { RATE = 16000, N = 4 * RATE };
+    vc_delay_estimator *estimator = make(RATE, VC_CPU_AUTO);
+    scene(N, RATE, 1, 4000, 0, 5);
+    (void)run(estimator, RATE, 0, N, 4000);
+    VC_CHECK(vc_delay_estimator_likeness(estimator, 4000.0f) > 0.85f);
+    VC_CHECK(vc_delay_estimator_likeness(estimator, 16000.0f) < 0.6f);
+    /* The far end falls silent, and 0.3 s later the near end speaks for 0.7 s. */
+    memset(far + N - RATE, 0, RATE * sizeof(float));
+    for (int i = 0; i < N; i++) near[i] = 0.0f;
+    uint32_t seed = 3;
+    vc_test_speechlike(near + N - 7 * RATE / 10, 7 * RATE / 10, RATE, &seed);
+    vc_delay_estimator_reset(estimator);
+    (void)run(estimator, RATE, 0, N, 0);
+    for (int delay = 0; delay <= RATE; delay += 100)
+        VC_CHECK(vc_delay_estimator_likeness(estimator, (float)delay) < 0.5f);
+    /* Silence is like nothing. */
+    vc_delay_estimator_reset(estimator);
+    VC_CHECK_EQ(vc_delay_estimator_likeness(estimator, 0.0f), 0.0f);
+    vc_delay_estimator_destroy(estimator);
+}
+
 VC_TEST(reset_is_new_and_levels_agree)
 {
     enum { RATE = 16000, N = 2 * RATE, BLOCK = RATE / 100 };
@@ -179,5 +202,6 @@ VC_TEST(rejects_and_memory)
 }
 
 VC_MAIN(VC_RUN(known_delays) VC_RUN(a_jump_is_found) VC_RUN(who_forgets_finds_a_jump_sooner)
-            VC_RUN(nothing_is_found_in_nothing) VC_RUN(reset_is_new_and_levels_agree)
-                VC_RUN(rejects_and_memory))
+            VC_RUN(nothing_is_found_in_nothing)
+                VC_RUN(an_echo_is_as_loud_as_its_sound_and_turns_are_not)
+                    VC_RUN(reset_is_new_and_levels_agree) VC_RUN(rejects_and_memory))
