@@ -30,6 +30,14 @@
 #define LEAST_TREND 0.7f /* from period to period */
 #define MOST_TREND  1.2f
 
+/* What vc_extrapolate_next carries from call to call. */
+typedef struct next_place {
+    size_t phase; /* next of the repeated samples */
+    int begun;
+    uint32_t seed;
+    float memory[VC_LPC_ORDER];
+} next_place;
+
 struct vc_extrapolate {
     size_t max_lag, analysis, window, least_window, least, least_all, lead, block;
     vc_pitch *pitch;
@@ -44,7 +52,7 @@ struct vc_extrapolate {
     float trend;                  /* of the level, per block */
     float biggest_step;           /* of the last period */
     size_t period, group;         /* group: samples of excitation that are repeated */
-    vc_extrapolate_place place;
+    next_place place;
 };
 
 static size_t round_up(size_t bytes)
@@ -110,7 +118,7 @@ void vc_extrapolate_reset(vc_extrapolate *extrapolate)
     extrapolate->pitch_gain = extrapolate->noise_gain = 0.0f;
     extrapolate->trend = extrapolate->biggest_step = 1.0f;
     extrapolate->period = extrapolate->group = extrapolate->max_lag;
-    extrapolate->place = (vc_extrapolate_place){.seed = 1};
+    extrapolate->place = (next_place){.seed = 1};
 }
 
 static float energy(const int16_t *x, size_t n)
@@ -183,7 +191,7 @@ void vc_extrapolate_begin(vc_extrapolate *extrapolate, const int16_t *end, size_
         biggest = step > biggest ? step : biggest;
     }
     extrapolate->biggest_step = (float)biggest;
-    vc_extrapolate_place *place = &extrapolate->place;
+    next_place *place = &extrapolate->place;
     for (size_t i = 0; i < VC_LPC_ORDER; i++)
         place->memory[i] = (float)end[(ptrdiff_t)i - VC_LPC_ORDER];
     place->phase = 0;
@@ -214,7 +222,7 @@ static void soften(float *y, size_t n, float biggest_step)
 
 static void synthesize(vc_extrapolate *extrapolate, float *y, size_t n)
 {
-    vc_extrapolate_place *place = &extrapolate->place;
+    next_place *place = &extrapolate->place;
     memcpy(y - VC_LPC_ORDER, place->memory, sizeof place->memory);
     for (size_t i = 0; i < n; i++) {
         y[i] = extrapolate->pitch_gain * extrapolate->excitation[place->phase];
@@ -233,16 +241,6 @@ void vc_extrapolate_next(vc_extrapolate *extrapolate, float *y, size_t n)
     size_t first = extrapolate->place.begun && n > extrapolate->block ? extrapolate->block : n;
     if (first > 0) synthesize(extrapolate, y, first);
     if (n > first) synthesize(extrapolate, y + first, n - first);
-}
-
-vc_extrapolate_place vc_extrapolate_tell(const vc_extrapolate *extrapolate)
-{
-    return extrapolate->place;
-}
-
-void vc_extrapolate_seek(vc_extrapolate *extrapolate, const vc_extrapolate_place *place)
-{
-    extrapolate->place = *place;
 }
 
 size_t vc_extrapolate_period_samples(const vc_extrapolate *extrapolate)

@@ -11,14 +11,6 @@
 
 typedef struct vc_extrapolate vc_extrapolate;
 
-/* What vc_extrapolate_next carries from call to call: copy it to go back. */
-typedef struct vc_extrapolate_place {
-    size_t phase; /* next of the repeated samples */
-    int begun;
-    uint32_t seed;
-    float memory[VC_LPC_ORDER];
-} vc_extrapolate_place;
-
 /* rate_hz: 8000..48000, a multiple of 50. VC_E_RATE otherwise. */
 VC_CHECKED vc_status vc_extrapolate_create(vc_extrapolate **out, int rate_hz,
                                            const vc_allocator *allocator);
@@ -37,9 +29,6 @@ VC_RT void vc_extrapolate_analyze(vc_extrapolate *extrapolate, const int16_t *en
 /* The next n samples; the first call after begin: at least 5 ms. y[-VC_LPC_ORDER..-1] is
  * overwritten. */
 VC_RT void vc_extrapolate_next(vc_extrapolate *extrapolate, float *y, size_t n);
-
-VC_RT vc_extrapolate_place vc_extrapolate_tell(const vc_extrapolate *extrapolate);
-VC_RT void vc_extrapolate_seek(vc_extrapolate *extrapolate, const vc_extrapolate_place *place);
 
 /* Of the last begin: the pitch period; the ratio of levels from one block of 5 ms to the next. */
 VC_RT size_t vc_extrapolate_period_samples(const vc_extrapolate *extrapolate);

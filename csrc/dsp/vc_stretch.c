@@ -15,8 +15,7 @@
 #define ALIKE_FAST        0.5f
 #define ATTACK_RATIO      4.0f
 #define QUIET_MEAN_SQUARE (100.0f * 100.0f)
-#define QUIET_RATIO       4.0f /* above the background */
-#define MAX_SHARE         4    /* one in so many samples: 25 % */
+#define MAX_SHARE         4 /* one in so many samples: 25 % */
 
 struct vc_stretch {
     size_t half; /* 15 ms, the longest period; the window is twice that */
@@ -24,7 +23,6 @@ struct vc_stretch {
     vc_allocator allocator;
     int custom_allocator;
 
-    float background;
     float played;          /* mean square of what was played last; negative: not known */
     int64_t next_position; /* no window may start before it */
 };
@@ -67,7 +65,6 @@ void vc_stretch_destroy(vc_stretch *stretch)
 
 void vc_stretch_reset(vc_stretch *stretch)
 {
-    stretch->background = 0.0f;
     stretch->played = -1.0f;
     stretch->next_position = INT64_MIN;
 }
@@ -80,11 +77,6 @@ size_t vc_stretch_window_samples(const vc_stretch *stretch)
 size_t vc_stretch_max_change_samples(const vc_stretch *stretch)
 {
     return stretch->half;
-}
-
-void vc_stretch_set_background(vc_stretch *stretch, float mean_square)
-{
-    stretch->background = mean_square > 0.0f ? mean_square : 0.0f;
 }
 
 /* Sums of products of int16 samples are exact in 64 bits. */
@@ -148,8 +140,7 @@ static vc_stretch_refusal find_seam(vc_stretch *stretch, int64_t position, const
     if (position < stretch->next_position) return VC_STRETCH_TOO_SOON;
     const size_t half = stretch->half;
     const int16_t *middle = in + half;
-    float quiet = QUIET_RATIO * stretch->background;
-    if (quiet < QUIET_MEAN_SQUARE) quiet = QUIET_MEAN_SQUARE;
+    const float quiet = QUIET_MEAN_SQUARE;
     vc_pitch_match match = vc_pitch_find(stretch->pitch, middle, half);
     size_t lag = (size_t)match.lag_samples, block = 2 * half / 3;
     float least = fast ? ALIKE_FAST : ALIKE;

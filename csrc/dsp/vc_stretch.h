@@ -50,10 +50,6 @@ size_t vc_stretch_window_samples(const vc_stretch *stretch);
 /* 15 ms: what one call removes or inserts at most. */
 size_t vc_stretch_max_change_samples(const vc_stretch *stretch);
 
-/* The mean square (on the scale of s16) of the line's background noise, if the caller knows it, as
- * vc_conceal_background does: audio up to 6 dB above it is quiet. -50 dBFS is quiet anyway. */
-VC_RT void vc_stretch_set_background(vc_stretch *stretch, float mean_square);
-
 /* What was played before in[0], newest last: a sound that began there is an attack too. Optional;
  * the last call before a change counts, 20 ms are a good length. */
 VC_RT void vc_stretch_push_played(vc_stretch *stretch, const int16_t *samples, size_t n);

@@ -2,7 +2,7 @@
  *
  * Limiter: a peak detector with instant attack, a hold of 10 ms and an exponential release of
  * 100 ms, in the feed-forward form (the detector of Giannoulis, Massberg and Reiss, "Digital
- * dynamic range compressor design", JAES 60(6), 2012, equation 17, with no attack time). The gain
+ * dynamic range compressor design", JAES 60(6), 2012, with no attack time). The gain
  * is full scale / peak and the peak is never below the present sample, so no sample can pass full
  * scale; the hold is longer than half a period of anything above 50 Hz, so a steady tone keeps its
  * shape. It runs only while a gain is above 1, and until it has let go. */

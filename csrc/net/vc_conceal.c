@@ -20,7 +20,6 @@
 #include "dsp/vc_extrapolate.h"
 
 #define HISTORY_MS 36
-#define MAX_LAG_MS 15
 #define BLOCK_MS   5
 #define JOIN_MS    3
 #define SILENCE_MS 5
@@ -44,8 +43,6 @@
 #define MAX_PREDICTION_GAIN 20.0f
 #define RISE                1.0139f
 
-#define ALIGNED 0.5f
-
 enum mode { REAL, MADE, BRIDGED /* made up to where real audio begins */, SILENT };
 
 /* Everything that reset returns to its start. */
@@ -64,12 +61,12 @@ typedef struct gap_state {
     size_t between, between_left; /* samples made from both sides; not given out of them */
 
     vc_lpc background;
-    float background_rms, background_mean_square; /* of its residual, of itself */
+    float background_rms; /* of its residual; 0: not known */
     float lowest;
 } gap_state;
 
 struct vc_conceal {
-    size_t max_lag, history_samples, block, background, most_between, most_next, match, turn;
+    size_t history_samples, block, background, most_between, most_next, match, turn;
     int join, ramp;
     vc_extrapolate *voice; /* forwards; then, for a gap between two sides, backwards */
     int16_t *history;      /* a ring; the oldest sample at `at` */
@@ -77,10 +74,8 @@ struct vc_conceal {
     float *row;            /* VC_LPC_ORDER + block: work space */
     float *hiss;           /* VC_LPC_ORDER + block: memory of the filter and the block */
     float *out;            /* block */
-    float *spare;          /* a copy of the two */
-    size_t block_floats;
-    float *forward; /* most_between + turn + 2: one side */
-    float *between; /* VC_LPC_ORDER + most_between + turn + 2: the other side, then both */
+    float *forward;        /* most_between + turn + 2: one side */
+    float *between;        /* VC_LPC_ORDER + most_between + turn + 2: the other side, then both */
     vc_allocator allocator;
     int custom_allocator;
     gap_state s;
@@ -102,14 +97,13 @@ vc_status vc_conceal_create(vc_conceal **out, int rate_hz, const vc_allocator *a
     size_t samples = rate * HISTORY_MS / 1000, row = VC_LPC_ORDER + block;
     size_t between = rate * BETWEEN_MS / 1000, turn = rate / TURNS_PER_S;
     size_t head = round_up(sizeof(vc_conceal)), line = round_up(samples * sizeof(int16_t));
-    size_t floats = 5 * row + 2 * (between + turn + 2) + VC_LPC_ORDER;
+    size_t floats = 3 * row + 2 * (between + turn + 2) + VC_LPC_ORDER;
     vc_conceal *conceal = vc_allocate(allocator, head + 2 * line + floats * sizeof(float));
     if (!conceal) {
         vc_extrapolate_destroy(voice);
         return VC_E_MEMORY;
     }
     unsigned char *memory = (unsigned char *)conceal + head;
-    conceal->max_lag = rate * MAX_LAG_MS / 1000;
     conceal->history_samples = samples;
     conceal->block = block;
     conceal->background = rate * BACKGROUND_MS / 1000;
@@ -125,9 +119,7 @@ vc_status vc_conceal_create(vc_conceal **out, int rate_hz, const vc_allocator *a
     conceal->row = (float *)(memory + 2 * line);
     conceal->hiss = conceal->row + row;
     conceal->out = conceal->hiss + row;
-    conceal->spare = conceal->out + row;
-    conceal->block_floats = 2 * row;
-    conceal->forward = conceal->spare + 2 * row;
+    conceal->forward = conceal->out + row;
     conceal->between = conceal->forward + between + turn + 2;
     if (allocator) {
         conceal->allocator = *allocator;
@@ -206,13 +198,7 @@ static void learn(vc_conceal *conceal)
     if (lpc.gain > MAX_PREDICTION_GAIN) return;
     s->lowest = mean_square > 1.0f ? mean_square : 1.0f;
     s->background = lpc;
-    s->background_mean_square = mean_square;
     s->background_rms = sqrtf(mean_square / lpc.gain);
-}
-
-float vc_conceal_background(const vc_conceal *conceal)
-{
-    return conceal->s.background_mean_square;
 }
 
 /* -- gaps ------------------------------------------------------------------------------------- */
@@ -447,40 +433,4 @@ void vc_conceal_silence(vc_conceal *conceal, int16_t *samples, size_t n)
         samples[i] = to_s16(s->last * (float)s->ramp_left-- / (float)(conceal->ramp + 1));
     memset(samples + ramp, 0, (n - ramp) * sizeof(int16_t));
     remember(conceal, samples, n);
-}
-
-/* -- alignment -------------------------------------------------------------------------------- */
-
-size_t vc_conceal_align_samples(const vc_conceal *conceal)
-{
-    return conceal->block;
-}
-
-size_t vc_conceal_align(vc_conceal *conceal, const int16_t *next)
-{
-    gap_state *s = &conceal->s;
-    if (s->mode != MADE || s->between_left > 0 || s->blocks >= FADE_BLOCKS) return 0;
-    const size_t n = conceal->block, most = conceal->max_lag;
-    /* Looks ahead and returns to where it was. */
-    gap_state now = *s;
-    vc_extrapolate_place place = vc_extrapolate_tell(conceal->voice);
-    memcpy(conceal->spare, conceal->hiss, conceal->block_floats * sizeof(float));
-    for (size_t i = 0; i < most + n; i++) conceal->line[i] = to_s16(next_made(conceal));
-    *s = now;
-    vc_extrapolate_seek(conceal->voice, &place);
-    memcpy(conceal->hiss, conceal->spare, conceal->block_floats * sizeof(float));
-
-    float best = 0.0f, own = sqrtf(energy(next, n));
-    size_t found = 0;
-    for (size_t shift = 0; shift <= most; shift++) {
-        int64_t product = 0;
-        for (size_t i = 0; i < n; i++) product += (int32_t)next[i] * conceal->line[shift + i];
-        if (product <= 0) continue;
-        float likeness = (float)product / (own * sqrtf(energy(conceal->line + shift, n)));
-        if (likeness > best + 1e-3f) {
-            best = likeness;
-            found = shift;
-        }
-    }
-    return best >= ALIGNED ? found : 0;
 }

@@ -45,14 +45,4 @@ VC_RT void vc_conceal_silence(vc_conceal *conceal, int16_t *samples, size_t n);
 /* The real audio that comes next does not continue what came last: join it as after a gap. */
 VC_RT void vc_conceal_cut(vc_conceal *conceal);
 
-/* For callers that may move audio in time: how many samples, up to 15 ms, to fill before `next`
- * (the real audio after a gap, 5 ms of it: vc_conceal_align_samples) is given to vc_conceal_decoded
- * so that it joins in phase; 0 where there is no gap or nothing to align. Changes nothing. */
-VC_RT size_t vc_conceal_align(vc_conceal *conceal, const int16_t *next);
-size_t vc_conceal_align_samples(const vc_conceal *conceal);
-
-/* Mean square of the background noise, on the scale of s16; 0 while nothing is known. For
- * vc_stretch_set_background. */
-VC_RT float vc_conceal_background(const vc_conceal *conceal);
-
 #endif

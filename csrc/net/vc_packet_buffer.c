@@ -115,11 +115,6 @@ vc_packet_part *vc_packet_buffer_head(const vc_packet_buffer *buffer)
     return buffer->head == NONE ? NULL : &buffer->parts[buffer->head];
 }
 
-const vc_packet_part *vc_packet_buffer_tail(const vc_packet_buffer *buffer)
-{
-    return buffer->tail == NONE ? NULL : &buffer->parts[buffer->tail];
-}
-
 vc_packet_part *vc_packet_buffer_next(const vc_packet_buffer *buffer, const vc_packet_part *part)
 {
     return part->next == NONE ? NULL : &buffer->parts[part->next];

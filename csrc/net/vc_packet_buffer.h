@@ -43,7 +43,6 @@ VC_RT void vc_packet_buffer_remove(vc_packet_buffer *buffer, vc_packet_part *par
 
 /* The oldest and the youngest part, and the one that follows; NULL if there is none. */
 VC_RT vc_packet_part *vc_packet_buffer_head(const vc_packet_buffer *buffer);
-VC_RT const vc_packet_part *vc_packet_buffer_tail(const vc_packet_buffer *buffer);
 VC_RT vc_packet_part *vc_packet_buffer_next(const vc_packet_buffer *buffer,
                                             const vc_packet_part *part);
 

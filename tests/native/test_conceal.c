@@ -197,7 +197,6 @@ VC_TEST(a_long_gap_ends_in_the_background)
     uint32_t seed = 4;
     vc_conceal *conceal = make(RATE);
     vc_test_vowel(vowel, RATE, 4000, 120.0, 10000.0);
-    VC_CHECK(vc_conceal_background(conceal) == 0.0f);
     for (int round = 0; round < 4; round++) {
         vc_test_noise(samples, 4000, 80, &seed);
         vc_conceal_decoded(conceal, samples, 4000);
@@ -206,63 +205,21 @@ VC_TEST(a_long_gap_ends_in_the_background)
         vc_conceal_decoded(conceal, samples, 4000);
     }
     double truth = 80.0 * 81.0 / 3.0;
-    VC_CHECK(fabs(10.0 * log10(vc_conceal_background(conceal) / truth)) < 2.0);
     vc_conceal_fill(conceal, samples, 8000);
     double sum = 0.0;
     for (int i = 1000; i < 8000; i++) sum += (double)samples[i] * samples[i] / 7000.0;
     VC_CHECK(fabs(10.0 * log10(sum / truth)) < 2.0);
     vc_conceal_reset(conceal);
-    VC_CHECK(vc_conceal_background(conceal) == 0.0f);
     vc_conceal_decoded(conceal, vowel, 4000);
     vc_test_tone(samples, RATE, 0, 8000, 440.0, 200.0);
     vc_conceal_decoded(conceal, samples, 8000);
     vc_test_noise(samples, 8000, 2000, &seed);
     vc_conceal_decoded(conceal, samples, 8000);
-    VC_CHECK(vc_conceal_background(conceal) < 400.0f);
+    vc_conceal_fill(conceal, samples, 8000);
+    sum = 0.0;
+    for (int i = 1000; i < 8000; i++) sum += (double)samples[i] * samples[i] / 7000.0;
+    VC_CHECK(sum < 400.0);
     vc_conceal_destroy(conceal);
-}
-
-static double likeness(const int16_t *a, const int16_t *b, int n)
-{
-    double ab = 0.0, aa = 1.0, bb = 1.0;
-    for (int i = 0; i < n; i++) {
-        ab += (double)a[i] * b[i];
-        aa += (double)a[i] * a[i];
-        bb += (double)b[i] * b[i];
-    }
-    return ab / sqrt(aa * bb);
-}
-
-/* A vowel that comes back out of phase: with the samples that vc_conceal_align asks for, at most 15
- * ms, it continues what was made up; asking changes nothing. */
-VC_TEST(alignment_joins_in_phase)
-{
-    enum { PERIOD = 64 };
-    static int16_t vowel[4000];
-    vc_test_vowel(vowel, RATE, 4000, (double)RATE / PERIOD, 10000.0);
-    for (int jump = 0; jump < PERIOD; jump++) {
-        vc_conceal *asked = make(RATE), *other = make(RATE);
-        int16_t a[4000], gap[FRAME], made[FRAME], next[FRAME];
-        memcpy(a, vowel, sizeof a);
-        const int16_t *back = vowel + 3000 + FRAME + jump;
-        VC_CHECK_EQ(vc_conceal_align(asked, back), 0); /* no gap */
-        vc_conceal_decoded(asked, a, 3000);
-        vc_conceal_decoded(other, a, 3000);
-        vc_conceal_fill(asked, gap, FRAME);
-        vc_conceal_fill(other, gap, FRAME);
-        VC_CHECK_EQ(vc_conceal_align_samples(asked), 40);
-        size_t extra = vc_conceal_align(asked, back);
-        VC_CHECK(extra <= 120);
-        VC_CHECK(abs((int)extra % PERIOD - jump) <= 1 ||
-                 PERIOD - abs((int)extra % PERIOD - jump) <= 1);
-        vc_conceal_fill(asked, made, extra);
-        vc_conceal_fill(other, next, extra);
-        VC_CHECK(memcmp(made, next, extra * sizeof *made) == 0);
-        vc_conceal_fill(other, next, 40);
-        VC_CHECK(likeness(next, back, 40) > 0.9);
-        vc_conceal_destroy(asked);
-        vc_conceal_destroy(other);
-    }
 }
 
 VC_TEST(full_scale_and_offset_stay_in_range)
@@ -451,7 +408,7 @@ VC_MAIN(VC_RUN(rejects_bad_rates) VC_RUN(real_audio_passes_unchanged)
             VC_RUN(a_tone_goes_on_over_a_gap) VC_RUN(a_long_gap_fades_to_nothing)
                 VC_RUN(silence_ramps_down) VC_RUN(slicing_does_not_matter) VC_RUN(reset_is_as_new)
                     VC_RUN(a_vowel_has_no_clicks) VC_RUN(a_long_gap_ends_in_the_background)
-                        VC_RUN(alignment_joins_in_phase) VC_RUN(full_scale_and_offset_stay_in_range)
+                        VC_RUN(full_scale_and_offset_stay_in_range)
                             VC_RUN(between_two_sides_has_no_clicks)
                                 VC_RUN(between_two_sides_follows_a_glide)
                                     VC_RUN(slicing_between_two_sides_does_not_matter)
