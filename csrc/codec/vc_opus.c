@@ -283,6 +283,48 @@ vc_status vc_opus_packet_samples(const vc_opus_decoder *decoder, const uint8_t *
     return VC_OK;
 }
 
+/* A frame's length in one or two bytes (RFC 6716 3.2.1); returns how many, 0 if they are not there.
+ */
+static size_t read_length(const uint8_t *bytes, size_t n_bytes, size_t *length)
+{
+    if (n_bytes == 0) return 0;
+    *length = bytes[0];
+    if (*length < 252) return 1;
+    if (n_bytes < 2) return 0;
+    *length += 4 * (size_t)bytes[1];
+    return 2;
+}
+
+/* Where the first frame begins (RFC 6716 3.2); 0 if there is none, or it is empty. */
+static size_t first_frame(const uint8_t *packet, size_t n_bytes)
+{
+    size_t at = 1, length = 1;
+    int code = n_bytes > 0 ? packet[0] & 3 : 0;
+    if (code == 2) at += read_length(packet + 1, n_bytes - 1, &length);
+    if (code == 3 && n_bytes > 1) {
+        int frames = packet[1] & 63, variable = packet[1] & 128;
+        at = 2;
+        if (packet[1] & 64) /* padding: its length alone stands here */
+            while (at < n_bytes && packet[at++] == 255) continue;
+        for (int i = 0; variable && i + 1 < frames && at < n_bytes; i++) {
+            size_t other;
+            at += read_length(packet + at, n_bytes - at, i == 0 ? &length : &other);
+        }
+    }
+    return at < n_bytes && length > 0 ? at : 0;
+}
+
+int vc_opus_packet_has_fec(const uint8_t *packet, size_t n_bytes)
+{
+    size_t at = n_bytes > 0 && packet[0] < 0x80 ? first_frame(packet, n_bytes) : 0; /* no CELT */
+    if (at == 0) return 0;
+    /* For each 20 ms a flag for voice activity, then the one that is wanted; stereo: twice. */
+    int mode = packet[0] >> 3, stereo = packet[0] & 4;
+    int frames = mode < 12 && mode % 4 > 1 ? mode % 4 : 1; /* SILK: 10, 20, 40, 60 ms */
+    int middle = packet[at] >> (7 - frames) & 1, side = packet[at] >> (6 - 2 * frames) & 1;
+    return middle || (stereo && side);
+}
+
 static vc_status outcome(int decoded, size_t *n)
 {
     *n = decoded > 0 ? (size_t)decoded : 0;

@@ -73,6 +73,8 @@ VC_CHECKED vc_status vc_opus_packet_samples(const vc_opus_decoder *decoder, cons
  * a decoder that can go on. */
 VC_CHECKED vc_status vc_opus_decode(vc_opus_decoder *decoder, const uint8_t *packet, size_t n_bytes,
                                     int16_t *pcm, size_t *n);
+/* Whether the packet carries the one before it (its first frame's LBRR flag, RFC 6716 4.2.4). */
+int vc_opus_packet_has_fec(const uint8_t *packet, size_t n_bytes);
 /* The n samples before `next` was sent, from what it carries of them; concealed where it carries
  * nothing. `next` itself is decoded afterwards. n as for conceal. */
 VC_CHECKED vc_status vc_opus_decode_fec(vc_opus_decoder *decoder, const uint8_t *next,

@@ -12,6 +12,7 @@ vc_call_config vc_call_config_default(void)
         .rate_hz = 8000,
         .play_hz = 24000,
         .dtmf_payload_type = 101,
+        .opus_complexity = -1,
         .speech_threshold = 0.5f,
         .silence_threshold = 0.35f,
         .min_speech_ms = 64,
@@ -55,7 +56,16 @@ static vc_status create_parts(vc_call *call, const vc_call_config *given)
     jitter.rate_hz = config->rate_hz;
     jitter.loss_wait_ms = config->loss_wait_ms;
     jitter.max_depth_ms = config->max_jitter_ms;
+    jitter.opus_library = config->opus_library;
     jitter.allocator = config->allocator;
+    vc_call_codec_config codec = vc_call_codec_config_default();
+    codec.codec = config->codec;
+    codec.rate_hz = config->rate_hz;
+    codec.bitrate_bps = config->opus_bitrate_bps;
+    codec.complexity = config->opus_complexity;
+    codec.packet_loss_percent = config->opus_packet_loss_percent;
+    codec.library = config->opus_library;
+    codec.allocator = config->allocator;
     vc_speech_config speech = {
         .speech_threshold = config->speech_threshold,
         .silence_threshold = config->silence_threshold,
@@ -98,7 +108,9 @@ static vc_status create_parts(vc_call *call, const vc_call_config *given)
         status = vc_pcm_ring_create(&call->sent, sent, config->allocator);
     if (status == VC_OK && config->pushed)
         status = vc_ring_create(&call->pushed, sizeof(int16_t), second, config->allocator);
+    if (status == VC_OK && !config->pushed) status = vc_call_codec_init(&call->codec, &codec);
     if (status == VC_OK && !config->pushed) status = vc_jitter_create(&call->jitter, &jitter);
+    call->config.opus_library = NULL; /* the caller's */
     if (status == VC_OK && config->echo) {
         vc_call_echo_config echo = {config->rate_hz, config->echo_tail_ms, config->max_jitter_ms,
                                     config->allocator};
@@ -113,9 +125,8 @@ vc_status vc_call_create(vc_call **out, const vc_call_config *config)
     *out = NULL;
     if (config->rate_hz != 8000 && config->rate_hz != 16000) return VC_E_RATE;
     if (config->rate_hz != vc_silero_model_rate_hz(config->model)) return VC_E_RATE;
-    if (config->codec < VC_CODEC_PCMU || config->codec > VC_CODEC_L16) return VC_E_RANGE;
-    if (config->codec != VC_CODEC_L16 && config->rate_hz != 8000 && !config->pushed)
-        return VC_E_RATE;
+    vc_status fits = vc_call_codec_check(config->codec, config->rate_hz);
+    if (fits != VC_OK && !(fits == VC_E_RATE && config->pushed)) return fits;
     if (config->payload_type < 0 || config->payload_type > 127) return VC_E_RANGE;
     if (config->dtmf_payload_type < 96 || config->dtmf_payload_type > 127) return VC_E_RANGE;
     if (config->srtp && !config->srtp_library) return VC_E_NULL;
@@ -131,7 +142,6 @@ vc_status vc_call_create(vc_call **out, const vc_call_config *config)
     call->sequence = config->first_sequence;
     call->timestamp = config->first_timestamp;
     vc_status status = vc_source_guard_init(&call->guard, &config->guard, NULL);
-    if (status == VC_OK) status = vc_g711_get(VC_CPU_AUTO, &call->g711);
     if (status == VC_OK) status = create_parts(call, config);
     if (status != VC_OK) {
         vc_call_destroy(call);
@@ -146,6 +156,7 @@ void vc_call_destroy(vc_call *call)
     if (!call) return;
     vc_call_echo_destroy(call->echo);
     vc_jitter_destroy(call->jitter);
+    vc_call_codec_release(&call->codec);
     vc_srtp_destroy(call->srtp);
     vc_ring_destroy(call->remotes);
     vc_ring_destroy(call->pushed);
@@ -180,7 +191,8 @@ vc_status vc_call_send_dtmf(vc_call *call, char character, int duration_ms)
 {
     if (vc_dtmf_event_of(character) < 0) return VC_E_RANGE;
     if (duration_ms < 40 || duration_ms > 1000) return VC_E_RANGE;
-    digit entry = {character, duration_ms * call->config.rate_hz / 1000};
+    int clock_hz = vc_jitter_rtp_clock_hz(call->config.codec, call->config.rate_hz);
+    digit entry = {character, duration_ms * (clock_hz / 1000)};
     size_t one = 1;
     return vc_ring_push(call->digits, &entry, &one);
 }

@@ -11,6 +11,7 @@
 #define VC_CALL_H
 
 #include "base/vc_pcm_ring.h"
+#include "engine/vc_call_codec.h"
 #include "engine/vc_event.h"
 #include "engine/vc_playout.h"
 #include "engine/vc_source_guard.h"
@@ -20,14 +21,15 @@
 #include "vad/vc_gate.h"
 #include "vad/vc_silero.h"
 
-/* Largest datagram that a tick builds: header, 20 ms of L16 at 16 kHz and an SRTP tag. */
-#define VC_CALL_MAX_PACKET_BYTES (VC_RTP_HEADER_BYTES + 640 + VC_SRTP_MAX_TRAILER_BYTES)
+/* Largest datagram that a tick builds: header, the longest payload and an SRTP tag. */
+#define VC_CALL_MAX_PACKET_BYTES                                                                   \
+    (VC_RTP_HEADER_BYTES + VC_CALL_MAX_PAYLOAD_BYTES + VC_SRTP_MAX_TRAILER_BYTES)
 
 typedef struct vc_call vc_call;
 
 typedef struct vc_call_config {
     uint32_t number;       /* goes into events */
-    vc_codec codec;        /* default PCMU */
+    vc_codec codec;        /* default PCMU; which rates it has: vc_call_codec.h */
     int rate_hz;           /* 8000 or 16000 */
     int play_hz;           /* rate of the agent's audio */
     int pushed;            /* 1: the caller's audio comes from vc_call_push, none from RTP */
@@ -37,6 +39,8 @@ typedef struct vc_call_config {
     uint32_t ssrc;
     uint16_t first_sequence;
     uint32_t first_timestamp;
+    int opus_bitrate_bps, opus_complexity, opus_packet_loss_percent; /* vc_call_codec.h */
+    const char *opus_library; /* NULL: the usual names; read by create only */
     float speech_threshold, silence_threshold;
     int min_speech_ms, min_silence_ms;
     vc_gate_config gate; /* window and rate are the call's */
@@ -110,10 +114,12 @@ typedef enum vc_call_stat {
     VC_STAT_PACKETS_DISCARDED, /* the first one of a jump, or more than max_jitter_ms were held */
     VC_STAT_SILENCE_SAMPLES,   /* of the receive timeline: the sender says that nothing was sent */
     VC_STAT_WINDOWS_RESTED,    /* VAD windows of a silence in which the VAD rests */
+    VC_STAT_RECOVERED,         /* of the lost packets: the next one carried them (Opus FEC) */
     VC_STAT_COUNT
 } vc_call_stat;
 
 vc_call_config vc_call_config_default(void);
+/* VC_E_NULL, VC_E_RATE, VC_E_RANGE, VC_E_MEMORY; VC_E_MISSING: Opus without libopus. */
 VC_CHECKED vc_status vc_call_create(vc_call **out, const vc_call_config *config);
 void vc_call_destroy(vc_call *call);
 

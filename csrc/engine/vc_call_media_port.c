@@ -17,10 +17,9 @@ vc_rtcp_session *vc_call_rtcp(vc_call *call, int64_t now_ns)
     if (call->rtcp_begun) return &call->rtcp;
     vc_rtcp_session_config session = vc_rtcp_session_config_default();
     session.ssrc = config->ssrc;
-    session.clock_hz = config->rate_hz;
+    session.clock_hz = vc_call_codec_clock_hz(&call->codec);
     /* With 40 bytes of IP, UDP and RTP 50 times a second. */
-    int sample_bytes = config->codec == VC_CODEC_L16 ? 2 : 1;
-    session.bandwidth_bps = 8 * (config->rate_hz * sample_bytes + 50 * 40);
+    session.bandwidth_bps = vc_call_codec_bitrate_bps(&call->codec) + 8 * 50 * 40;
     session.seed = config->rtcp_seed;
     memcpy(session.cname, config->rtcp_cname, sizeof session.cname);
     if (vc_rtcp_session_init(&call->rtcp, &session, now_ns) != VC_OK) return NULL;
@@ -80,8 +79,7 @@ static int fits(const vc_call *call, const vc_rtp_packet *packet)
     if (packet->payload_type == call->config.dtmf_payload_type)
         return packet->payload_bytes >= VC_DTMF_PAYLOAD_BYTES;
     if (packet->payload_type == VC_RTP_PT_CN) return 1;
-    size_t sample_bytes = call->config.codec == VC_CODEC_L16 ? 2 : 1;
-    return packet->payload_bytes > 0 && packet->payload_bytes % sample_bytes == 0;
+    return vc_jitter_payload_samples(call->jitter, packet) > 0;
 }
 
 vc_status vc_call_admit(vc_call *call, const vc_address *from, const uint8_t *bytes, size_t n,

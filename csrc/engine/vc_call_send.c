@@ -1,10 +1,6 @@
 /* vc_call: the packet of a tick; see vc_call.h. */
 #include "engine/vc_call_state.h"
 
-#include <string.h>
-
-#include "codec/vc_l16.h"
-
 static void publish_echo(vc_call *call)
 {
     vc_call_echo_stats echo;
@@ -22,16 +18,12 @@ static void publish_echo(vc_call *call)
     vc_call_set_stat(call, VC_STAT_ECHO_BYTES, vc_call_echo_bytes(call->echo));
 }
 
-/* The reference is what the caller's side decodes, the codec's own noise included. */
+/* The reference is what the caller's side hears, before it reaches a loudspeaker. */
 static void take_reference(vc_call *call, const int16_t *samples, size_t n, const uint8_t *payload)
 {
-    int16_t decoded[MAX_FRAME];
-    switch (call->config.pushed ? VC_CODEC_L16 : call->config.codec) {
-    case VC_CODEC_PCMU: call->g711->ulaw_decode(payload, decoded, n); break;
-    case VC_CODEC_PCMA: call->g711->alaw_decode(payload, decoded, n); break;
-    default: memcpy(decoded, samples, n * sizeof(int16_t)); break;
-    }
-    vc_call_echo_sent(call->echo, decoded, n);
+    int16_t heard[MAX_FRAME];
+    vc_call_codec_reference(&call->codec, samples, payload, heard);
+    vc_call_echo_sent(call->echo, heard, n);
 }
 
 static void publish_stats(vc_call *call)
@@ -62,6 +54,7 @@ static void publish_stats(vc_call *call)
     vc_call_set_stat(call, VC_STAT_PACKETS_DECODED, stats.decoded);
     vc_call_set_stat(call, VC_STAT_PACKETS_HELD, stats.held);
     vc_call_set_stat(call, VC_STAT_PACKETS_DISCARDED, stats.discarded);
+    vc_call_set_stat(call, VC_STAT_RECOVERED, stats.recovered);
     vc_call_set_stat(call, VC_STAT_JITTER_US, (uint64_t)(stats.jitter_ms * 1000.0));
 }
 
@@ -75,32 +68,23 @@ static void check_timeout(vc_call *call, int64_t now_ns)
     vc_call_post(call, VC_EVENT_RTP_TIMED_OUT, now_ns);
 }
 
-static size_t encode(const vc_call *call, const int16_t *samples, size_t n, uint8_t *payload)
-{
-    switch (call->config.codec) {
-    case VC_CODEC_PCMU: call->g711->ulaw_encode(samples, payload, n); return n;
-    case VC_CODEC_PCMA: call->g711->alaw_encode(samples, payload, n); return n;
-    default: vc_l16_encode(samples, payload, n); return 2 * n; /* create allows no other */
-    }
-}
-
 /* The next telephone-event payload, if a digit is being sent. */
-static int next_dtmf(vc_call *call, size_t frame, uint8_t *payload, int *marker)
+static int next_dtmf(vc_call *call, uint32_t step, uint8_t *payload, int *marker)
 {
     digit entry;
     size_t one = 1;
     if (!call->dtmf_out.active && vc_ring_pull(call->digits, &entry, &one) == VC_OK &&
         vc_dtmf_sender_start(&call->dtmf_out, entry.character, call->timestamp,
-                             (uint32_t)entry.samples) != VC_OK)
+                             (uint32_t)entry.ticks) != VC_OK)
         return 0;
     if (!call->dtmf_out.active) return 0;
-    return vc_dtmf_sender_next(&call->dtmf_out, (uint32_t)frame, payload, marker) == VC_OK;
+    return vc_dtmf_sender_next(&call->dtmf_out, step, payload, marker) == VC_OK;
 }
 
 vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, size_t *n)
 {
     int16_t samples[MAX_FRAME];
-    uint8_t payload[MAX_FRAME * sizeof(int16_t)];
+    uint8_t payload[VC_CALL_MAX_PAYLOAD_BYTES];
     size_t frame = (size_t)call->config.rate_hz / 50, room = *n;
     *n = 0;
     if (room < VC_CALL_MAX_PACKET_BYTES) return VC_E_LENGTH;
@@ -117,11 +101,13 @@ vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, size_t *n
     check_timeout(call, now_ns);
     publish_stats(call);
     if (call->config.pushed) {
-        if (call->echo) take_reference(call, samples, frame, NULL);
+        if (call->echo) vc_call_echo_sent(call->echo, samples, frame);
         return VC_OK;
     }
 
+    uint32_t step = (uint32_t)vc_call_codec_clock_hz(&call->codec) / 50;
     int marker = !call->sent_any;
+    vc_status status = VC_OK;
     vc_rtp_packet header = {
         .payload_type = (uint8_t)call->config.payload_type,
         .sequence = call->sequence,
@@ -129,23 +115,24 @@ vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, size_t *n
         .ssrc = call->config.ssrc,
         .payload = payload,
     };
-    if (next_dtmf(call, frame, payload, &marker)) {
+    if (next_dtmf(call, step, payload, &marker)) {
         header.payload_type = (uint8_t)call->config.dtmf_payload_type;
         header.timestamp = call->dtmf_out.timestamp;
         header.payload_bytes = VC_DTMF_PAYLOAD_BYTES;
         if (call->echo) vc_call_echo_sent(call->echo, NULL, frame);
     } else {
-        header.payload_bytes = encode(call, samples, frame, payload);
+        status = vc_call_codec_encode(&call->codec, samples, payload, &header.payload_bytes);
         if (call->echo) take_reference(call, samples, frame, payload);
     }
     header.marker = (uint8_t)(marker != 0);
     call->sequence++;
-    call->timestamp += (uint32_t)frame;
+    call->timestamp += step;
     call->sent_any = 1;
     *n = room;
-    vc_status status = vc_rtp_build(&header, packet, n);
+    if (status == VC_OK) status = vc_rtp_build(&header, packet, n);
     vc_rtcp_session *rtcp = vc_call_rtcp(call, now_ns);
-    if (rtcp) vc_rtcp_session_sent(rtcp, header.timestamp, header.payload_bytes, now_ns);
+    if (rtcp && status == VC_OK)
+        vc_rtcp_session_sent(rtcp, header.timestamp, header.payload_bytes, now_ns);
     if (status == VC_OK && call->srtp) status = vc_srtp_protect(call->srtp, packet, n, room);
     if (status == VC_OK) return VC_OK;
     /* Never in the clear. */

@@ -14,7 +14,6 @@
 #include <stdatomic.h>
 
 #include "base/vc_ring.h"
-#include "codec/vc_g711.h"
 #include "net/vc_dtmf.h"
 #include "vad/vc_background.h"
 #include "vad/vc_speech.h"
@@ -28,12 +27,12 @@ typedef struct arrival {
 
 typedef struct digit {
     char character;
-    int32_t samples;
+    int32_t ticks; /* of the RTP clock */
 } digit;
 
 struct vc_call {
     vc_call_config config;
-    const vc_g711 *g711;
+    vc_call_codec codec; /* all zero for a pushed call */
     vc_playout *playout;
     vc_jitter *jitter;
     vc_silero *vad;

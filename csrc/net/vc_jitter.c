@@ -7,7 +7,6 @@
 #include "net/vc_emodel.h"
 #include "net/vc_jitter_state.h"
 
-#define OPUS_MAX_BYTES 1500 /* a packet of an Ethernet */
 #define OPUS_CLOCK_HZ  48000
 #define G722_CLOCK_HZ  8000
 #define MAX_EVENT_S    1
@@ -80,7 +79,8 @@ static int part_bytes(const vc_jitter *jitter, unsigned codecs)
 {
     int bytes = jitter->frame; /* G.711; G.722 has half of it */
     if (codecs & 1u << VC_CODEC_L16) bytes = 2 * jitter->frame;
-    if (codecs & 1u << VC_CODEC_OPUS && bytes < OPUS_MAX_BYTES) bytes = OPUS_MAX_BYTES;
+    if (codecs & 1u << VC_CODEC_OPUS && bytes < VC_JITTER_MAX_OPUS_BYTES)
+        bytes = VC_JITTER_MAX_OPUS_BYTES;
     return bytes;
 }
 
@@ -222,11 +222,16 @@ int vc_jitter_codec_of(const vc_jitter *jitter, uint8_t payload_type)
     return -1;
 }
 
-int32_t vc_jitter_clock_hz(const vc_jitter *jitter, int codec)
+int vc_jitter_rtp_clock_hz(vc_codec codec, int rate_hz)
 {
     if (codec == VC_CODEC_G722) return G722_CLOCK_HZ;
     if (codec == VC_CODEC_OPUS) return OPUS_CLOCK_HZ;
-    return jitter->config.rate_hz;
+    return rate_hz;
+}
+
+int32_t vc_jitter_clock_hz(const vc_jitter *jitter, int codec)
+{
+    return vc_jitter_rtp_clock_hz((vc_codec)codec, jitter->config.rate_hz);
 }
 
 uint32_t vc_jitter_ticks(const vc_jitter *jitter, int64_t samples, int32_t clock_hz)

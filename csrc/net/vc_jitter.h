@@ -46,6 +46,9 @@ typedef enum vc_codec {
     VC_CODEC_RED = 7,    /* redundant audio, RFC 2198 */
 } vc_codec;
 
+/* The RTP clock of an audio codec whose samples come at rate_hz. */
+VC_RT int vc_jitter_rtp_clock_hz(vc_codec codec, int rate_hz);
+
 #define VC_JITTER_PAYLOAD_TYPES 8
 
 typedef struct vc_jitter_payload_type {
@@ -141,10 +144,14 @@ VC_RT void vc_jitter_reset(vc_jitter *jitter);
 
 /* Takes one packet; its payload is copied. VC_OK, VC_DUPLICATE, VC_LATE, VC_FULL (over the hard
  * maximum: an oldest packet was thrown away to make room), VC_IGNORED (first packet of a jump,
- * unknown payload type, event), VC_E_PACKET for a payload that is empty, longer than 120 ms, or no
- * whole number of samples. There is room for max_depth_ms of packets of 10 ms or more; of shorter
+ * unknown payload type, event), VC_E_PACKET for a payload that is empty, longer than 120 ms (Opus:
+ * or 1500 bytes), or no whole number of samples. There is room for max_depth_ms of packets of 10 ms or more; of shorter
  * ones for as many. With RED, what the primary block came to. */
 VC_RT vc_status vc_jitter_put(vc_jitter *jitter, const vc_rtp_packet *packet, int64_t now_ns);
+
+/* The samples that an audio packet's payload holds, at the output's rate; 0 for one that put would
+ * refuse. Nothing changes. */
+VC_RT size_t vc_jitter_payload_samples(const vc_jitter *jitter, const vc_rtp_packet *packet);
 
 /* Tells of a packet of the same stream that carries no audio (telephone event, comfort noise): its
  * sequence number is not missing, so the gap that it leaves is silence and not loss. vc_jitter_put

@@ -204,11 +204,19 @@ static size_t samples_in(const vc_jitter *jitter, int codec, const uint8_t *payl
     case VC_CODEC_L16: n = bytes % 2 ? 0 : bytes / 2; break;
     case VC_CODEC_G722: n = 2 * bytes; break;
     case VC_CODEC_OPUS:
-        if (bytes == 0 || vc_opus_packet_samples(jitter->opus, payload, bytes, &n) != VC_OK) n = 0;
+        if (bytes == 0 || bytes > VC_JITTER_MAX_OPUS_BYTES ||
+            vc_opus_packet_samples(jitter->opus, payload, bytes, &n) != VC_OK)
+            n = 0;
         break;
     default: break;
     }
     return n > most ? 0 : n;
+}
+
+size_t vc_jitter_payload_samples(const vc_jitter *jitter, const vc_rtp_packet *packet)
+{
+    int codec = vc_jitter_codec_of(jitter, packet->payload_type);
+    return samples_in(jitter, codec, packet->payload, packet->payload_bytes);
 }
 
 /* How many samples of a codec one part holds, and its bytes. */

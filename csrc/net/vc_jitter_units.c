@@ -122,8 +122,10 @@ static int32_t make_concealed_opus(vc_jitter *jitter, int16_t *samples, int64_t 
         } else if (left % (jitter->config.rate_hz / OPUS_STEPS_PER_S) == 0) {
             const uint8_t *bytes = vc_packet_buffer_bytes(jitter->packets, head);
             if (vc_opus_decode_fec(jitter->opus, bytes, head->bytes, samples, (size_t)left) ==
-                VC_OK)
+                VC_OK) {
+                s->stats.recovered += (uint64_t)vc_opus_packet_has_fec(bytes, head->bytes);
                 return (int32_t)left;
+            }
         }
     }
     return make_up_opus(jitter, samples, n);

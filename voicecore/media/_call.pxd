@@ -16,6 +16,7 @@ cdef class NativeCall:
 cdef int fill_config(vc_call_config *out, vc_srtp_config *keys, object config,
                      unsigned int number) except -1
 cdef int fill_address(vc_address *out, object address) except -1
+cdef int check_opened(int status, object config) except -1
 cdef object make_event(const vc_event *event)
 cdef int signal_of(const vc_event *event)
 cdef PcmRing make_ring(object config, RingPool pool)

@@ -30,8 +30,15 @@ from voicecore.errors import (
     StateError,
 )
 from voicecore.media import events
+from voicecore.media.libopus import library_path, missing_libopus
 
-_CODECS = {"pcmu": VC_CODEC_PCMU, "pcma": VC_CODEC_PCMA, "l16": VC_CODEC_L16}
+_CODECS = {
+    "pcmu": VC_CODEC_PCMU,
+    "pcma": VC_CODEC_PCMA,
+    "l16": VC_CODEC_L16,
+    "g722": VC_CODEC_G722,
+    "opus": VC_CODEC_OPUS,
+}
 
 # In the order of vc_call_stat.
 STAT_NAMES = (
@@ -75,7 +82,11 @@ STAT_NAMES = (
     "packets_discarded",
     "silence_samples",
     "windows_rested",
+    "recovered",
 )
+
+# Paths of libopus that calls were opened with: the C struct points to them.
+_paths = {}
 
 _ACTIONS = {"none": VC_GATE_NONE, "duck": VC_GATE_DUCK, "pause": VC_GATE_PAUSE}
 
@@ -160,6 +171,13 @@ cdef int fill_config(vc_call_config *out, vc_srtp_config *keys, object config,
     out.first_timestamp = (
         secrets.randbits(32) if config.first_timestamp is None else config.first_timestamp
     )
+    out.opus_bitrate_bps = config.opus_bitrate_bps or 0
+    out.opus_complexity = -1 if config.opus_complexity is None else config.opus_complexity
+    out.opus_packet_loss_percent = config.opus_packet_loss_percent
+    path = library_path()
+    if path is not None:
+        path = _paths.setdefault(path, path)
+        out.opus_library = <const char *><bytes>path
     out.speech_threshold = config.speech_threshold
     out.silence_threshold = config.silence_threshold
     out.min_speech_ms = config.min_speech_ms
@@ -195,6 +213,14 @@ cdef int fill_config(vc_call_config *out, vc_srtp_config *keys, object config,
         memcpy(keys.send_key, <const char *><bytearray>send, len(send))
         memcpy(keys.receive_key, <const char *><bytearray>receive, len(receive))
         out.srtp = keys
+    return 0
+
+
+cdef int check_opened(int status, object config) except -1:
+    """Raises for a call that could not be made."""
+    if status == -11 and config.codec == "opus":
+        raise missing_libopus(library_path())
+    check(status, "cannot open the call")
     return 0
 
 

@@ -6,7 +6,14 @@ import weakref
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
 
-from voicecore.media._call cimport NativeCall, fill_config, make_event, make_ring, signal_of
+from voicecore.media._call cimport (
+    NativeCall,
+    check_opened,
+    fill_config,
+    make_event,
+    make_ring,
+    signal_of,
+)
 from voicecore.media._common cimport check
 from voicecore.media._pcm_ring cimport RingPool, make_pool
 from voicecore.media._silero cimport SileroModel
@@ -304,7 +311,7 @@ cdef class NativeEngine:
         if status == -9:
             code = errno
             raise SystemCallError(code, f"cannot bind {config.local}: {os.strerror(code)}")
-        check(status, "cannot open the call")
+        check_opened(status, config)
         self.next_number += 1
         self.loads[index] += 1
         leg.handle = vc_leg_call(handle)

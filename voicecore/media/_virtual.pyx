@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t, uint8_t
 
 from voicecore.media._call cimport (
     NativeCall,
+    check_opened,
     fill_address,
     fill_config,
     make_event,
@@ -70,7 +71,7 @@ cdef class NativeVirtualEngine:
         native.sink.post = post
         native.sink.context = <void *>self
         try:
-            check(vc_call_create(&call.handle, &native), "cannot open the call")
+            check_opened(vc_call_create(&call.handle, &native), config)
         finally:
             vc_srtp_wipe(&keys, sizeof(keys))
         if config.remote is not None:

@@ -12,6 +12,8 @@ cdef extern from "net/vc_jitter.h" nogil:
         VC_CODEC_PCMU
         VC_CODEC_PCMA
         VC_CODEC_L16
+        VC_CODEC_G722
+        VC_CODEC_OPUS
 
 cdef extern from "net/vc_srtp.h" nogil:
     ctypedef int vc_srtp_suite
@@ -121,6 +123,10 @@ cdef extern from "engine/vc_call.h" nogil:
         uint32_t ssrc
         uint16_t first_sequence
         uint32_t first_timestamp
+        int opus_bitrate_bps
+        int opus_complexity
+        int opus_packet_loss_percent
+        const char *opus_library
         float speech_threshold
         float silence_threshold
         int min_speech_ms

@@ -12,6 +12,16 @@ from voicecore.media.srtp import SrtpKeys
 __all__ = ["CallConfig"]
 
 _PAUSE, _NOTHING = GateSettings(), GateSettings(action="none")
+# What a codec is called in SDP (RFC 4566: encoding name, clock rate, parameters), the payload type
+# that is taken if none is given, and the rates of its audio, the usual one first.
+_CODECS = {
+    "pcmu": ("PCMU", 0, (8000,)),
+    "pcma": ("PCMA", 8, (8000,)),
+    "l16": ("L16", 96, (8000, 16000)),
+    "g722": ("G722", 9, (16000,)),
+    "opus": ("opus", 111, (16000, 8000)),
+}
+_CLOCK_HZ = {"g722": 8000, "opus": 48000}  # RFC 3551 4.5.2, RFC 7587 4.1; else the audio's
 _RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 
@@ -20,15 +30,23 @@ class CallConfig:
     """Everything that is fixed for the life of a call.
 
     Attributes:
-        codec: "pcmu", "pcma" (8 kHz) or "l16" (any call rate).
-        rate_hz: sample rate of the line: 8000 or 16000 (16000 only with "l16" or pushed media).
+        codec: "pcmu", "pcma" (8 kHz), "l16" (either rate), "g722" (16 kHz) or "opus" (either rate;
+            mono, through libopus: without it the engine raises MissingLibraryError).
+        rate_hz: sample rate of the call's audio: 8000 or 16000; 0 is the codec's usual one, which
+            is 16000 for "g722" and "opus" and else 8000. Pushed media has any.
         play_hz: sample rate of the agent audio given to ``Call.play``; resampled natively.
         media: "rtp" (the engine owns a UDP socket) or "push" (audio comes by ``Call.push`` and
             leaves by ``Call.read_sent``).
         local: address and port to bind; port 0 picks a free one.
         remote: where to send; None learns it from the first packet that comes in.
-        payload_type: RTP payload type; None is the codec's static one (0, 8) or 96.
-        dtmf_payload_type: RFC 4733 payload type, 96..127.
+        payload_type: RTP payload type; None is the codec's static one ("pcmu" 0, "pcma" 8, "g722"
+            9), 96 for "l16" and 111 for "opus".
+        dtmf_payload_type: RFC 4733 payload type, 96..127; its clock is the codec's, ``clock_hz``.
+        opus_bitrate_bps: 6000..510000; None: libopus chooses, 19 kbit/s at 16 kHz, 11 at 8 kHz.
+        opus_complexity: 0 (least work) to 10; None: libopus' own, which is 9.
+        opus_packet_loss_percent: 0..100, what the network towards the caller is expected to lose;
+            above 0 each packet also carries the one before, coarsely (in-band FEC). What comes in
+            is decoded with FEC in any case. There is no DTX.
         ssrc, first_sequence, first_timestamp: RTP start values; None draws random ones.
         speech_threshold: VAD probability that counts as speech, 0..1.
         silence_threshold: below this, speech may end; must not exceed speech_threshold.
@@ -61,7 +79,7 @@ class CallConfig:
     """
 
     codec: str = "pcmu"
-    rate_hz: int = 8000
+    rate_hz: int = 0
     play_hz: int = 24000
     media: str = "rtp"
     local: tuple[str, int] = ("127.0.0.1", 0)
@@ -71,6 +89,9 @@ class CallConfig:
     ssrc: int | None = None
     first_sequence: int | None = None
     first_timestamp: int | None = None
+    opus_bitrate_bps: int | None = None
+    opus_complexity: int | None = None
+    opus_packet_loss_percent: int = 0
     speech_threshold: float = 0.5
     silence_threshold: float = 0.35
     min_speech_ms: int = 64
@@ -98,14 +119,22 @@ class CallConfig:
 
     def __post_init__(self) -> None:
         """Check every range once, here, so that the native side gets sane numbers."""
-        if self.codec not in ("pcmu", "pcma", "l16"):
-            raise ConfigError(f"codec {self.codec!r} is unknown; use 'pcmu', 'pcma' or 'l16'")
+        if self.codec not in _CODECS:
+            raise ConfigError(
+                f"codec {self.codec!r} is unknown; use 'pcmu', 'pcma', 'l16', 'g722' or 'opus'"
+            )
+        rates_hz = _CODECS[self.codec][2]
+        if self.rate_hz == 0:
+            object.__setattr__(self, "rate_hz", rates_hz[0])
         if self.rate_hz not in (8000, 16000):
             raise RateError(f"rate_hz is {self.rate_hz}; a call runs at 8000 or 16000")
         if self.media not in ("rtp", "push"):
             raise ConfigError(f"media {self.media!r} is unknown; use 'rtp' or 'push'")
-        if self.media == "rtp" and self.codec in ("pcmu", "pcma") and self.rate_hz != 8000:
-            raise RateError(f"{self.codec} runs at 8000 Hz only; use 'l16' for {self.rate_hz} Hz")
+        if self.media == "rtp" and self.rate_hz not in rates_hz:
+            raise RateError(
+                f"{self.codec} runs at {rates_hz[0]} Hz only; use 'l16' or 'opus' for "
+                f"{self.rate_hz} Hz"
+            )
         if self.play_hz not in _RATES_HZ:
             raise RateError(f"play_hz is {self.play_hz}; use one of {_RATES_HZ}")
         if self.echo not in ("auto", "on", "off"):
@@ -133,6 +162,7 @@ class CallConfig:
             within(name, getattr(self, name), low, high)
         if self.rtp_timeout_ms != 0 or isinstance(self.rtp_timeout_ms, bool):
             within("rtp_timeout_ms", self.rtp_timeout_ms, 100, 600_000)
+        self._check_opus()
         if self.payload_type is not None:
             within("payload_type", self.payload_type, 0, 127)
             if self.payload_type == 13:
@@ -173,6 +203,18 @@ class CallConfig:
             if value is not None:
                 within(name, value, 0, 2**bits - 1)
 
+    def _check_opus(self) -> None:
+        given = {
+            "opus_bitrate_bps": (self.opus_bitrate_bps, None, 6000, 510_000),
+            "opus_complexity": (self.opus_complexity, None, 0, 10),
+            "opus_packet_loss_percent": (self.opus_packet_loss_percent, 0, 0, 100),
+        }
+        for name, (value, default, low, high) in given.items():
+            if value is not None:
+                within(name, value, low, high)
+            if value != default and self.codec != "opus":
+                raise ConfigError(f"{name} is for codec 'opus'; leave it out for {self.codec!r}")
+
     @property
     def cancels_echo(self) -> bool:
         """Whether the echo canceller runs."""
@@ -193,4 +235,19 @@ class CallConfig:
         """The payload type that is used on the wire."""
         if self.payload_type is not None:
             return self.payload_type
-        return {"pcmu": 0, "pcma": 8}.get(self.codec, 96)
+        return _CODECS[self.codec][1]
+
+    @property
+    def clock_hz(self) -> int:
+        """RTP timestamps a second, of audio and of telephone events."""
+        return _CLOCK_HZ.get(self.codec, self.rate_hz)
+
+    @property
+    def rtpmap(self) -> str:
+        """The codec as SDP writes it behind the payload type: "PCMU/8000", "opus/48000/2".
+
+        Opus says 2 channels whatever it carries (RFC 7587 7). The DTMF line is
+        ``f"telephone-event/{config.clock_hz}"``.
+        """
+        name = f"{_CODECS[self.codec][0]}/{self.clock_hz}"
+        return f"{name}/2" if self.codec == "opus" else name
