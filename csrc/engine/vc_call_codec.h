@@ -24,10 +24,10 @@ typedef struct vc_call_codec_config {
     vc_codec codec; /* PCMU .. OPUS */
     int rate_hz;
     /* Opus */
-    int bitrate_bps;         /* 6000..510000; 0: libopus chooses (default) */
-    int complexity;          /* 0..10; -1: libopus' own (default) */
-    int packet_loss_percent; /* 0..100 expected; above 0 packets carry FEC; default 0 */
-    const char *library;     /* libopus; NULL: the usual names; read by init only */
+    int bitrate_bps;               /* 6000..510000; 0: libopus chooses (default) */
+    int complexity;                /* 0..10; -1: libopus' own (default) */
+    int packet_loss_percent;       /* 0..100 expected; above 0 packets carry FEC; default 0 */
+    const char *library;           /* libopus; NULL: the usual names; read by init only */
     const vc_allocator *allocator; /* NULL: malloc */
 } vc_call_codec_config;
 
@@ -58,8 +58,9 @@ VC_RT int vc_call_codec_bitrate_bps(const vc_call_codec *codec);
 VC_RT VC_CHECKED vc_status vc_call_codec_encode(vc_call_codec *codec, const int16_t *samples,
                                                 uint8_t *payload, size_t *n_bytes);
 /* What the other side hears of them, for an echo canceller: G.711 decoded, its noise included.
- * G.722 and Opus as they were before coding: the canceller would gain 1 to 4 dB by a second decoder,
- * which would cost as much as the first (bench/echo_codec.py). Their delay is part of the echo's. */
+ * G.722 and Opus as they were before coding: the canceller would gain 1 to 4 dB by a second
+ * decoder, which would cost as much as the first (bench/echo_codec.py). Their delay is part of the
+ * echo's. */
 VC_RT void vc_call_codec_reference(const vc_call_codec *codec, const int16_t *samples,
                                    const uint8_t *payload, int16_t *heard);
 

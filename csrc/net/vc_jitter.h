@@ -145,8 +145,8 @@ VC_RT void vc_jitter_reset(vc_jitter *jitter);
 /* Takes one packet; its payload is copied. VC_OK, VC_DUPLICATE, VC_LATE, VC_FULL (over the hard
  * maximum: an oldest packet was thrown away to make room), VC_IGNORED (first packet of a jump,
  * unknown payload type, event), VC_E_PACKET for a payload that is empty, longer than 120 ms (Opus:
- * or 1500 bytes), or no whole number of samples. There is room for max_depth_ms of packets of 10 ms or more; of shorter
- * ones for as many. With RED, what the primary block came to. */
+ * or 1500 bytes), or no whole number of samples. There is room for max_depth_ms of packets of 10 ms
+ * or more; of shorter ones for as many. With RED, what the primary block came to. */
 VC_RT vc_status vc_jitter_put(vc_jitter *jitter, const vc_rtp_packet *packet, int64_t now_ns);
 
 /* The samples that an audio packet's payload holds, at the output's rate; 0 for one that put would

@@ -17,12 +17,12 @@
 #include "net/vc_jitter.h"
 #include "net/vc_packet_buffer.h"
 
-#define VC_JITTER_MAX_PACKET_MS 120
+#define VC_JITTER_MAX_PACKET_MS  120
 #define VC_JITTER_MAX_OPUS_BYTES 1500 /* a packet of an Ethernet */
-#define VC_JITTER_SEEN          1024 /* sequence numbers remembered; a power of two */
-#define VC_JITTER_OPENED        128  /* gaps whose beginning is remembered; a power of two */
-#define VC_JITTER_EVENTS        32
-#define VC_JITTER_RUNS          32
+#define VC_JITTER_SEEN           1024 /* sequence numbers remembered; a power of two */
+#define VC_JITTER_OPENED         128  /* gaps whose beginning is remembered; a power of two */
+#define VC_JITTER_EVENTS         32
+#define VC_JITTER_RUNS           32
 
 /* Samples of one kind that follow each other on the sender's timeline. */
 typedef struct vc_jitter_run {
