@@ -1,4 +1,4 @@
-"""What the echo canceller loses when its reference is the audio before the codec, not behind it.
+"""What the echo canceller gains by a reference from behind the codec, and what the decoder costs.
 
     python -m bench.echo_codec                    some two minutes' work
     python -m bench.echo_codec --seconds 15 --seeds 3
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--seeds", type=int, default=6)
     options = parser.parse_args()
-    print("codec        rate   ERLE dB, median (least):  plain          decoded    decoder us/20 ms")
+    print("codec  rate   ERLE dB, median (least): plain         decoded        decoder us/20 ms")
     for codec, rate_hz, settings in CODECS:
         found, cost = [], []
         for seed in range(1, options.seeds + 1):
@@ -96,8 +96,8 @@ def main() -> None:
             )
         middle, least = np.median(found, axis=0), np.min(found, axis=0)
         print(
-            f"{codec:12} {rate_hz:5} {'':22} {middle[0]:5.1f} ({least[0]:5.1f})  "
-            f"{middle[1]:5.1f} ({least[1]:5.1f})    {np.median(cost):6.1f}"
+            f"{codec:6} {rate_hz:5} {'':25} {middle[0]:5.1f} ({least[0]:5.1f})  "
+            f"{middle[1]:5.1f} ({least[1]:5.1f})  {np.median(cost):6.1f}"
         )
 
 

@@ -61,6 +61,7 @@ static vc_status create_parts(vc_call *call, const vc_call_config *given)
     vc_call_codec_config codec = vc_call_codec_config_default();
     codec.codec = config->codec;
     codec.rate_hz = config->rate_hz;
+    codec.reference = config->echo;
     codec.bitrate_bps = config->opus_bitrate_bps;
     codec.complexity = config->opus_complexity;
     codec.packet_loss_percent = config->opus_packet_loss_percent;

@@ -34,6 +34,7 @@ vc_status vc_call_codec_init(vc_call_codec *codec, const vc_call_codec_config *c
     codec->codec = config->codec;
     codec->rate_hz = config->rate_hz;
     codec->bitrate_bps = config->bitrate_bps;
+    codec->reference = config->reference;
     status = vc_g711_get(VC_CPU_AUTO, &codec->g711);
     if (status == VC_OK && config->codec == VC_CODEC_G722)
         status = vc_g722_create(&codec->g722, config->allocator);
@@ -47,6 +48,10 @@ vc_status vc_call_codec_init(vc_call_codec *codec, const vc_call_codec_config *c
         opus.library = config->library;
         opus.allocator = config->allocator;
         status = vc_opus_encoder_create(&codec->opus, &opus);
+        if (status == VC_OK && config->reference)
+            status = vc_opus_decoder_create(&codec->opus_heard, config->rate_hz, config->library,
+                                            config->allocator);
+        if (status != VC_OK) vc_call_codec_release(codec);
     }
     return status;
 }
@@ -57,12 +62,16 @@ void vc_call_codec_release(vc_call_codec *codec)
     codec->g722 = NULL;
     vc_opus_encoder_destroy(codec->opus);
     codec->opus = NULL;
+    vc_opus_decoder_destroy(codec->opus_heard);
+    codec->opus_heard = NULL;
 }
 
 vc_status vc_call_codec_reset(vc_call_codec *codec)
 {
     if (codec->g722) vc_g722_reset(codec->g722);
-    return codec->opus ? vc_opus_encoder_reset(codec->opus) : VC_OK;
+    vc_status status = codec->opus ? vc_opus_encoder_reset(codec->opus) : VC_OK;
+    if (status == VC_OK && codec->opus_heard) status = vc_opus_decoder_reset(codec->opus_heard);
+    return status;
 }
 
 int vc_call_codec_clock_hz(const vc_call_codec *codec)
@@ -100,13 +109,21 @@ vc_status vc_call_codec_encode(vc_call_codec *codec, const int16_t *samples, uin
     }
 }
 
-void vc_call_codec_reference(const vc_call_codec *codec, const int16_t *samples,
-                             const uint8_t *payload, int16_t *heard)
+vc_status vc_call_codec_reference(vc_call_codec *codec, const int16_t *samples,
+                                  const uint8_t *payload, size_t n_bytes, int16_t *heard)
 {
     size_t n = (size_t)codec->rate_hz / TICKS_PER_S;
-    switch (codec->codec) {
-    case VC_CODEC_PCMU: codec->g711->ulaw_decode(payload, heard, n); break;
-    case VC_CODEC_PCMA: codec->g711->alaw_decode(payload, heard, n); break;
-    default: memcpy(heard, samples, n * sizeof(int16_t)); break;
-    }
+    vc_status status = codec->reference ? VC_OK : VC_E_STATE;
+    if (status == VC_OK) switch (codec->codec) {
+        case VC_CODEC_PCMU: codec->g711->ulaw_decode(payload, heard, n); return VC_OK;
+        case VC_CODEC_PCMA: codec->g711->alaw_decode(payload, heard, n); return VC_OK;
+        case VC_CODEC_G722: vc_g722_decode(codec->g722, payload, n_bytes, heard); return VC_OK;
+        case VC_CODEC_OPUS:
+            status = vc_opus_decode(codec->opus_heard, payload, n_bytes, heard, &n);
+            if (status == VC_OK) return VC_OK;
+            break;
+        default: break;
+        }
+    memcpy(heard, samples, (size_t)codec->rate_hz / TICKS_PER_S * sizeof *heard);
+    return status;
 }

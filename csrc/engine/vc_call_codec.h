@@ -23,6 +23,7 @@
 typedef struct vc_call_codec_config {
     vc_codec codec; /* PCMU .. OPUS */
     int rate_hz;
+    int reference; /* 1: vc_call_codec_reference is wanted */
     /* Opus */
     int bitrate_bps;               /* 6000..510000; 0: libopus chooses (default) */
     int complexity;                /* 0..10; -1: libopus' own (default) */
@@ -33,10 +34,11 @@ typedef struct vc_call_codec_config {
 
 typedef struct vc_call_codec {
     vc_codec codec;
-    int rate_hz, bitrate_bps;
+    int rate_hz, bitrate_bps, reference;
     const vc_g711 *g711;
     vc_g722 *g722;
     vc_opus_encoder *opus;
+    vc_opus_decoder *opus_heard; /* with reference */
 } vc_call_codec;
 
 vc_call_codec_config vc_call_codec_config_default(void);
@@ -57,11 +59,10 @@ VC_RT int vc_call_codec_bitrate_bps(const vc_call_codec *codec);
  * libopus fails. */
 VC_RT VC_CHECKED vc_status vc_call_codec_encode(vc_call_codec *codec, const int16_t *samples,
                                                 uint8_t *payload, size_t *n_bytes);
-/* What the other side hears of them, for an echo canceller: G.711 decoded, its noise included.
- * G.722 and Opus as they were before coding: the canceller would gain 1 to 4 dB by a second
- * decoder, which would cost as much as the first (bench/echo_codec.py). Their delay is part of the
- * echo's. */
-VC_RT void vc_call_codec_reference(const vc_call_codec *codec, const int16_t *samples,
-                                   const uint8_t *payload, int16_t *heard);
+/* What the other side hears of them if nothing is lost, for an echo canceller: the payload decoded,
+ * with the coder's noise and delay. Each payload once, in order. VC_E_STATE without config.reference;
+ * then, and if libopus fails, the samples themselves. */
+VC_RT vc_status vc_call_codec_reference(vc_call_codec *codec, const int16_t *samples,
+                                        const uint8_t *payload, size_t n_bytes, int16_t *heard);
 
 #endif

@@ -18,11 +18,12 @@ static void publish_echo(vc_call *call)
     vc_call_set_stat(call, VC_STAT_ECHO_BYTES, vc_call_echo_bytes(call->echo));
 }
 
-/* The reference is what the caller's side hears, before it reaches a loudspeaker. */
-static void take_reference(vc_call *call, const int16_t *samples, size_t n, const uint8_t *payload)
+/* The reference is what the caller's side decodes, the codec's own noise included. */
+static void take_reference(vc_call *call, const int16_t *samples, size_t n, const uint8_t *payload,
+                           size_t n_bytes)
 {
     int16_t heard[MAX_FRAME];
-    vc_call_codec_reference(&call->codec, samples, payload, heard);
+    (void)vc_call_codec_reference(&call->codec, samples, payload, n_bytes, heard);
     vc_call_echo_sent(call->echo, heard, n);
 }
 
@@ -122,7 +123,7 @@ vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, size_t *n
         if (call->echo) vc_call_echo_sent(call->echo, NULL, frame);
     } else {
         status = vc_call_codec_encode(&call->codec, samples, payload, &header.payload_bytes);
-        if (call->echo) take_reference(call, samples, frame, payload);
+        if (call->echo) take_reference(call, samples, frame, payload, header.payload_bytes);
     }
     header.marker = (uint8_t)(marker != 0);
     call->sequence++;

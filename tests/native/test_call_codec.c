@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "codec/vc_l16.h"
 #include "engine/vc_call.h"
 #include "net/vc_dtmf.h"
 #include "vc_test_model.h"
@@ -108,6 +109,45 @@ static size_t tick(vc_call *call, int64_t now_ns, uint8_t *bytes, vc_rtp_packet 
     return n;
 }
 
+/* The decoders, by themselves. */
+typedef struct other_side {
+    vc_codec codec;
+    size_t frame;
+    const vc_g711 *g711;
+    vc_g722 *g722;
+    vc_opus_decoder *opus;
+} other_side;
+
+static other_side make_side(int kind)
+{
+    other_side side = {.codec = kinds[kind].codec, .frame = (size_t)kinds[kind].rate_hz / 50};
+    VC_NEED(vc_g711_get(VC_CPU_AUTO, &side.g711) == VC_OK);
+    VC_NEED(vc_g722_create(&side.g722, NULL) == VC_OK);
+    if (side.codec == VC_CODEC_OPUS)
+        VC_NEED(vc_opus_decoder_create(&side.opus, kinds[kind].rate_hz, NULL, NULL) == VC_OK);
+    return side;
+}
+
+static void decode_side(other_side *side, const uint8_t *payload, size_t n_bytes, int16_t *out)
+{
+    size_t room = side->frame;
+    switch (side->codec) {
+    case VC_CODEC_PCMU: side->g711->ulaw_decode(payload, out, n_bytes); break;
+    case VC_CODEC_PCMA: side->g711->alaw_decode(payload, out, n_bytes); break;
+    case VC_CODEC_G722: vc_g722_decode(side->g722, payload, n_bytes, out); break;
+    case VC_CODEC_OPUS:
+        VC_CHECK_OK(vc_opus_decode(side->opus, payload, n_bytes, out, &room));
+        break;
+    default: vc_l16_decode(payload, out, n_bytes / 2); break;
+    }
+}
+
+static void release_side(other_side *side)
+{
+    vc_g722_destroy(side->g722);
+    vc_opus_decoder_destroy(side->opus);
+}
+
 VC_TEST(numbers_of_the_stream)
 {
     for (int k = 0; k < kind_count; k++) {
@@ -127,33 +167,45 @@ VC_TEST(numbers_of_the_stream)
     VC_CHECK_EQ(vc_call_codec_check((vc_codec)-1, 8000), VC_E_RANGE);
 }
 
-/* And the reference: for G.711 what a decoder makes of the payload, else the samples. */
+/* Payloads and reference; this one is what a decoder makes of the payload. */
 VC_TEST(reset_is_a_new_one)
 {
     static uint8_t first[FRAMES][VC_CALL_MAX_PAYLOAD_BYTES];
+    static int16_t heard[FRAMES][MAX_FRAME];
     for (int k = 0; k < kind_count; k++) {
         vc_call_codec_config config = codec_settings(k);
         vc_call_codec codec;
+        config.reference = 1;
         VC_NEED(vc_call_codec_init(&codec, &config) == VC_OK);
         size_t frame = (size_t)config.rate_hz / 50, sizes[FRAMES];
+        other_side side = make_side(k);
         for (size_t i = 0; i < FRAMES; i++) {
-            int16_t heard[MAX_FRAME], decoded[MAX_FRAME];
+            int16_t decoded[MAX_FRAME];
             const int16_t *said = voice + i * frame;
             VC_CHECK_OK(vc_call_codec_encode(&codec, said, first[i], &sizes[i]));
-            vc_call_codec_reference(&codec, said, first[i], heard);
-            memcpy(decoded, said, sizeof decoded);
-            if (config.codec == VC_CODEC_PCMU) codec.g711->ulaw_decode(first[i], decoded, frame);
-            if (config.codec == VC_CODEC_PCMA) codec.g711->alaw_decode(first[i], decoded, frame);
-            VC_CHECK(memcmp(heard, decoded, frame * sizeof *heard) == 0);
+            VC_CHECK_OK(vc_call_codec_reference(&codec, said, first[i], sizes[i], heard[i]));
+            decode_side(&side, first[i], sizes[i], decoded);
+            VC_CHECK(memcmp(heard[i], decoded, frame * sizeof *decoded) == 0);
         }
         VC_CHECK_OK(vc_call_codec_reset(&codec));
         for (size_t i = 0; i < FRAMES; i++) {
             uint8_t again[VC_CALL_MAX_PAYLOAD_BYTES];
+            int16_t twice[MAX_FRAME];
             size_t n;
             VC_CHECK_OK(vc_call_codec_encode(&codec, voice + i * frame, again, &n));
             VC_CHECK(n == sizes[i] && memcmp(again, first[i], n) == 0);
+            VC_CHECK_OK(vc_call_codec_reference(&codec, voice + i * frame, again, n, twice));
+            VC_CHECK(memcmp(twice, heard[i], frame * sizeof *twice) == 0);
         }
         vc_call_codec_release(&codec);
+        /* Not asked for: the samples themselves. */
+        config.reference = 0;
+        VC_NEED(vc_call_codec_init(&codec, &config) == VC_OK);
+        VC_CHECK_EQ(vc_call_codec_reference(&codec, voice, first[0], sizes[0], heard[0]),
+                    VC_E_STATE);
+        VC_CHECK(memcmp(heard[0], voice, frame * sizeof *voice) == 0);
+        vc_call_codec_release(&codec);
+        release_side(&side);
     }
 }
 
@@ -166,12 +218,8 @@ VC_TEST(audio_is_that_of_the_units_alone)
         vc_call *sender = create(&config), *receiver = create(&config);
         vc_call_codec_config alone = codec_settings(k);
         vc_call_codec codec;
-        vc_g722 *g722 = NULL;
-        vc_opus_decoder *opus = NULL;
+        other_side side = make_side(k);
         VC_NEED(vc_call_codec_init(&codec, &alone) == VC_OK);
-        VC_NEED(vc_g722_create(&g722, NULL) == VC_OK);
-        if (alone.codec == VC_CODEC_OPUS)
-            VC_NEED(vc_opus_decoder_create(&opus, alone.rate_hz, NULL, NULL) == VC_OK);
         size_t frame = (size_t)config.rate_hz / 50, queued = FRAMES * frame;
         VC_CHECK_OK(vc_playout_push(vc_call_playout(sender), voice, &queued));
         for (size_t i = 0; i < FRAMES; i++) {
@@ -187,14 +235,7 @@ VC_TEST(audio_is_that_of_the_units_alone)
             VC_CHECK_EQ(packet.sequence, (uint16_t)(0xffff + i));
             VC_CHECK_EQ(packet.timestamp,
                         0xffffff60u + (uint32_t)i * (uint32_t)(kinds[k].clock_hz / 50));
-            if (alone.codec == VC_CODEC_G722)
-                vc_g722_decode(g722, payload, size, expected);
-            else if (opus)
-                VC_CHECK_OK(vc_opus_decode(opus, payload, size, expected, &room));
-            else if (alone.codec == VC_CODEC_L16)
-                memcpy(expected, voice + i * frame, sizeof expected);
-            else
-                vc_call_codec_reference(&codec, voice + i * frame, payload, expected);
+            decode_side(&side, payload, size, expected);
             VC_CHECK_OK(vc_call_receive(receiver, bytes, n, now_ns));
             room = frame;
             VC_CHECK_OK(vc_call_read(receiver, got, &room, &first));
@@ -207,8 +248,7 @@ VC_TEST(audio_is_that_of_the_units_alone)
         (void)tick(receiver, FRAMES * 20 * MS, bytes, &packet);
         VC_CHECK_EQ(stat(receiver, VC_STAT_JITTER_US), 0); /* the clock is right */
         VC_CHECK_EQ(stat(receiver, VC_STAT_PACKETS_DECODED), FRAMES);
-        vc_opus_decoder_destroy(opus);
-        vc_g722_destroy(g722);
+        release_side(&side);
         vc_call_codec_release(&codec);
         vc_call_destroy(sender);
         vc_call_destroy(receiver);
