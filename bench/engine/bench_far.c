@@ -4,14 +4,14 @@
  *
  * Standard input: first the number of calls and their sockets' descriptors, then a command a line:
  *     x I        its socket is emptied, its counters are 0; then the engine may open the call
- *     c I PORT   it begins to send: to that port of 127.0.0.1, PCMU, on a grid of 20 ms
+ *     c I PORT   it begins to send: to that port of 127.0.0.1, on a grid of 20 ms
  *     m I, u I   is silent (no packets, its clock goes on), speaks again; -1: every call
  *     e I        ends
  *     i I        prints what call I has seen
  *     z          forgets the distances so far
  *     d          prints the distances of all calls' packets
  *     q          ends the program
- * Every answer is a line of JSON. Sequence numbers begin at 65000, timestamps 8000 below the wrap.
+ * CONTENT is a file of content.py. Every answer is a line of JSON. Sequence numbers begin at 65000, timestamps 8000 below the wrap.
  * Arrival times are the kernel's, so delays of this process are not in them.
  */
 #define _GNU_SOURCE
@@ -28,7 +28,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SLOTS = 20, FRAME = 160, HEADER = 12, BUCKETS = 20000, BUCKET_US = 50 };
+#include "bench_content.h"
+
+enum { SLOTS = 20, HEADER = 12, BUCKETS = 20000, BUCKET_US = 50 };
 static const int64_t slot_ns = 1000000, tick_ns = 20000000, s_ns = 1000000000;
 
 typedef struct far_call {
@@ -46,8 +48,8 @@ typedef struct far_call {
 } far_call;
 
 static far_call *calls;
-static size_t call_count, content_bytes;
-static uint8_t *content;
+static size_t call_count;
+static bench_content content;
 static uint64_t distance[BUCKETS]; /* |distance of two packets - 20 ms| */
 static int64_t max_deviation_ns, max_own_late_ns;
 
@@ -106,7 +108,7 @@ static void drain(far_call *call)
         }
         struct cmsghdr *one = CMSG_FIRSTHDR(&message);
         if (!one || one->cmsg_type != SCM_TIMESTAMPNS) continue;
-        if (n < HEADER || (bytes[1] & 0x7f) > 0) { /* RTCP, or no PCMU */
+        if (n < HEADER || (bytes[1] & 0x7f) != content.payload_type) { /* RTCP, or no audio */
             call->other++;
             continue;
         }
@@ -118,19 +120,18 @@ static void drain(far_call *call)
 
 static void send_one(far_call *call)
 {
-    uint8_t packet[HEADER + FRAME] = {0x80, 0};
+    uint8_t packet[HEADER + CONTENT_MOST_BYTES] = {0x80, (uint8_t)content.payload_type};
     uint16_t sequence = htons(call->sequence);
     uint32_t timestamp = htonl(call->timestamp), ssrc = htonl(call->ssrc);
-    call->timestamp += FRAME;
+    call->timestamp += content.ticks;
     if (call->muted) return;
     call->sequence++;
     memcpy(packet + 2, &sequence, 2);
     memcpy(packet + 4, &timestamp, 4);
     memcpy(packet + 8, &ssrc, 4);
-    memcpy(packet + HEADER, content + call->position, FRAME);
-    call->position += FRAME;
-    if (call->position + FRAME > content_bytes) call->position = 0;
-    if (sendto(call->fd, packet, sizeof packet, MSG_DONTWAIT,
+    const bench_packet *next = bench_content_next(&content, &call->position);
+    memcpy(packet + HEADER, next->bytes, next->n);
+    if (sendto(call->fd, packet, HEADER + next->n, MSG_DONTWAIT,
                (const struct sockaddr *)&call->remote, sizeof call->remote) < 0)
         call->send_errors++;
     else
@@ -274,21 +275,10 @@ static void take_sockets(void)
     for (size_t i = 0; i < call_count; i++) {
         int one = 1;
         calls[i].fd = (int)read_number();
-        calls[i].position = i * 37 * FRAME % (content_bytes / FRAME * FRAME);
+        calls[i].position = i * 37 % content.count;
         if (setsockopt(calls[i].fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof one) < 0)
             fail("socket");
     }
-}
-
-static void read_content(const char *path)
-{
-    FILE *file = fopen(path, "rb");
-    if (!file || fseek(file, 0, SEEK_END) != 0) fail(path);
-    content_bytes = (size_t)ftell(file);
-    rewind(file);
-    content = malloc(content_bytes);
-    if (!content || fread(content, 1, content_bytes, file) != content_bytes) fail(path);
-    fclose(file);
 }
 
 int main(int argc, char **argv)
@@ -297,7 +287,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench_far CONTENT CPU FIFO\n");
         return 2;
     }
-    read_content(argv[1]);
+    if (!bench_content_read(&content, argv[1])) fail(argv[1]);
     if (atoi(argv[2]) >= 0) {
         cpu_set_t set;
         CPU_ZERO(&set);

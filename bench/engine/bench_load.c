@@ -3,8 +3,8 @@
  *     bench_load CALLS CONTENT WARM_UP_S SECONDS CPU FIFO
  *
  * Prints "ports ..." (its own), reads as many ports (the engine's) from standard input, prints
- * "measuring" after the warm-up and one JSON object at the end. CONTENT is raw PCMU, in which every
- * call starts elsewhere. The calls begin within a second, as calls do not all begin in one tick,
+ * "measuring" after the warm-up and one JSON object at the end. CONTENT is a file of content.py, in
+ * which every call starts elsewhere. The calls begin within a second, as calls do not all begin in one tick,
  * and their packets are spread over the 20 ms; each call keeps an absolute grid. Arrival times are
  * the kernel's (SO_TIMESTAMPNS), so this process's own delays are not in them; it only has to empty
  * the sockets in time.
@@ -23,10 +23,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench_content.h"
+
 enum {
     SLOTS = 20,
     START_TICKS = 48,
-    FRAME = 160,
     HEADER = 12,
     BUCKETS = 2000,
     BUCKET_US = 50,
@@ -38,7 +39,7 @@ typedef struct far_call {
     int fd;
     uint16_t sequence;
     uint32_t timestamp, ssrc;
-    size_t position; /* in the content */
+    size_t position; /* in the content, packets */
     /* what came in */
     int begun;
     uint16_t last_sequence;
@@ -50,8 +51,8 @@ typedef struct far_call {
 } far_call;
 
 static far_call *calls;
-static size_t call_count, content_bytes;
-static uint8_t *content;
+static size_t call_count;
+static bench_content content;
 static int measuring;
 static uint64_t sent, send_errors;
 
@@ -110,7 +111,7 @@ static void arrived(far_call *call, uint16_t sequence, int64_t at_ns)
 static void drain(far_call *call)
 {
     for (;;) {
-        uint8_t bytes[512];
+        uint8_t bytes[2048];
         _Alignas(struct cmsghdr) char control[64];
         struct iovec vector = {bytes, sizeof bytes};
         struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
@@ -131,17 +132,16 @@ static void drain(far_call *call)
 
 static void send_one(far_call *call)
 {
-    uint8_t packet[HEADER + FRAME] = {0x80, 0};
+    uint8_t packet[HEADER + CONTENT_MOST_BYTES] = {0x80, (uint8_t)content.payload_type};
+    const bench_packet *next = bench_content_next(&content, &call->position);
     uint16_t sequence = htons(call->sequence++);
     uint32_t timestamp = htonl(call->timestamp), ssrc = htonl(call->ssrc);
-    call->timestamp += FRAME;
+    call->timestamp += content.ticks;
     memcpy(packet + 2, &sequence, 2);
     memcpy(packet + 4, &timestamp, 4);
     memcpy(packet + 8, &ssrc, 4);
-    memcpy(packet + HEADER, content + call->position, FRAME);
-    call->position += FRAME;
-    if (call->position + FRAME > content_bytes) call->position = 0;
-    if (send(call->fd, packet, sizeof packet, MSG_DONTWAIT) < 0)
+    memcpy(packet + HEADER, next->bytes, next->n);
+    if (send(call->fd, packet, HEADER + next->n, MSG_DONTWAIT) < 0)
         send_errors++;
     else
         sent += measuring != 0;
@@ -239,7 +239,7 @@ static void open_calls(void)
         call->gap = counts + 2 * i * BUCKETS;
         call->place = call->gap + BUCKETS;
         call->ssrc = (uint32_t)(1000 + i);
-        call->position = i * 37 * FRAME % (content_bytes / FRAME * FRAME);
+        call->position = i * 37 % content.count;
         call->fd = socket(AF_INET, SOCK_DGRAM, 0);
         if (call->fd < 0 || bind(call->fd, (struct sockaddr *)&local, sizeof local) < 0 ||
             setsockopt(call->fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof one) < 0 ||
@@ -259,18 +259,6 @@ static void open_calls(void)
     }
 }
 
-static void read_content(const char *path)
-{
-    FILE *file = fopen(path, "rb");
-    if (!file) fail(path);
-    if (fseek(file, 0, SEEK_END) != 0) fail(path);
-    content_bytes = (size_t)ftell(file);
-    rewind(file);
-    content = malloc(content_bytes);
-    if (!content || fread(content, 1, content_bytes, file) != content_bytes) fail(path);
-    fclose(file);
-}
-
 int main(int argc, char **argv)
 {
     if (argc != 7) {
@@ -278,7 +266,7 @@ int main(int argc, char **argv)
         return 2;
     }
     call_count = (size_t)atol(argv[1]);
-    read_content(argv[2]);
+    if (!bench_content_read(&content, argv[2])) fail(argv[2]);
     int64_t warm_up_ns = (int64_t)(atof(argv[3]) * 1e9);
     int64_t wanted_ns = (int64_t)(atof(argv[4]) * 1e9);
     if (atoi(argv[5]) >= 0) {

@@ -4,8 +4,9 @@
     python bench/engine/capacity.py --calls 100 500 1000 2000  one row each
     python bench/engine/capacity.py --shards 2 --calls 1000    two shards
     python bench/engine/capacity.py --block-ms 500 --json      the event loop blocked every 2 s
+    python bench/engine/capacity.py --codec opus --calls 200   Opus at 16 kHz, coded before the run
 
-A load process in C (bench_load.c, compiled here) sends real speech in talk spurts as PCMU from its
+A load process in C (bench_load.c, compiled here) sends real speech in talk spurts from its
 own sockets and takes the arrival times of the engine's packets from the kernel; the engine runs in
 a process of its own with Python's loop feeding and reading every call. Times of the engine are CPU
 times of its threads, so other programs on the machine do not count; lateness does count them: the
@@ -33,6 +34,8 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+
+from bench.engine.content import CODECS, write_content  # noqa: E402
 
 LOOPBACK = "127.0.0.1"
 TURN_S = 2.0  # how often Python comes round to each call
@@ -80,7 +83,7 @@ def resident_bytes() -> int:
 
 async def feed(legs: list[Any], options: argparse.Namespace, stop: asyncio.Event) -> None:
     """Give every call its agent audio and read its received audio, a few calls at a time."""
-    rate = options.play_hz
+    rate = options.play_hz or options.rate_hz
     tone = (np.sin(np.arange(int(rate * TURN_S)) * 0.3) * 8000).astype(np.int16)
     audio = tone[: int(len(tone) * options.speaking)]
     pieces = min(100, len(legs))
@@ -117,9 +120,12 @@ async def run_engine(options: argparse.Namespace) -> None:
         legs = [
             await engine.open_call(
                 CallConfig(
+                    codec=options.codec,
+                    rate_hz=options.rate_hz,
                     remote=(LOOPBACK, port),
-                    play_hz=options.play_hz,
+                    play_hz=options.play_hz or options.rate_hz,
                     barge_in=False,
+                    opus_complexity=options.opus_complexity,
                     play_buffer_ms=options.play_buffer_ms,
                     receive_buffer_ms=options.receive_buffer_ms,
                     echo=options.echo,
@@ -156,7 +162,8 @@ def summary(
     used_ns = [last.threads[tid][0] - first.threads[tid][0] for tid in last.threads]
     waited_ns = [last.threads[tid][1] - first.threads[tid][1] for tid in last.threads]
     call_ticks = count("packets_sent") or 1
-    ring_bytes = calls * ring_memory_bytes(options.receive_buffer_ms)
+    frame = options.rate_hz // 50
+    ring_bytes = calls * ring_memory_bytes(options.receive_buffer_ms, options.rate_hz)
     return {
         "call_ticks": call_ticks,
         "us_per_call_tick": sum(used_ns) / call_ticks / 1e3,
@@ -172,7 +179,7 @@ def summary(
         },
         "packets_lost_at_engine": count("lost"),
         "packets_late_at_engine": count("late"),
-        "packets_concealed": count("concealed_samples") // 160,
+        "packets_concealed": count("concealed_samples") // frame,
         "underruns": count("underruns"),
         "engine_send_errors": count("send_errors"),
         "unread_dropped_samples": count("unread_dropped_samples"),
@@ -192,28 +199,12 @@ def stage_us(first: Snapshot, last: Snapshot) -> dict[str, float]:
     return found
 
 
-def ring_memory_bytes(receive_buffer_ms: int) -> int:
-    """The ring of received PCM at 8 kHz, with what is given up while it is overwritten."""
-    return 2 * (8 * receive_buffer_ms + 1024)
+def ring_memory_bytes(receive_buffer_ms: int, rate_hz: int) -> int:
+    """The ring of received PCM, with what is given up while it is overwritten."""
+    return 2 * (rate_hz // 1000 * receive_buffer_ms + 1024)
 
 
 # -- the driver --------------------------------------------------------------------------------
-
-
-def content() -> bytes:
-    """Forty seconds of PCMU: three voices in spurts of one to three seconds, pauses as long."""
-    from tests import audio
-    from voicecore import G711
-
-    rng = np.random.default_rng(6)
-    parts = []
-    while sum(len(part) for part in parts) < 40 * 8000:
-        voice = audio.speech(audio.REAL[len(parts) % len(audio.REAL)], 8000)
-        start, length = (int(x) for x in rng.integers((0, 8000), (len(voice) - 24000, 24000)))
-        parts.append(voice[start : start + length])
-        parts.append(rng.normal(0, 0.001, int(rng.integers(8000, 24000))).astype(np.float32))
-    pcm = (np.clip(np.concatenate(parts), -1, 0.9999) * 32768).astype(np.int16)
-    return bytes(G711("ulaw").encode(pcm[: len(pcm) // 160 * 160]))
 
 
 def build(folder: Path) -> Path:
@@ -233,9 +224,12 @@ def measure(program: Path, speech: Path, calls: int, options: argparse.Namespace
     """One row: the load process and the engine process, connected to one another."""
     arguments = [
         sys.executable, __file__, "--engine", "--shards", str(options.shards),
+        "--codec", options.codec, "--rate-hz", str(options.rate_hz),
         "--play-hz", str(options.play_hz), "--block-ms", str(options.block_ms),
         "--speaking", str(options.speaking), "--play-buffer-ms", str(options.play_buffer_ms),
         "--receive-buffer-ms", str(options.receive_buffer_ms), "--echo", options.echo,
+        *([] if options.opus_complexity is None
+          else ["--opus-complexity", str(options.opus_complexity)]),
         *(["--realtime"] if options.realtime else []),
         *(["--pin", *map(str, options.pin)] if options.pin else []),
     ]  # fmt: skip
@@ -310,6 +304,12 @@ def cells(row: dict[str, Any]) -> Iterator[str]:
         yield form.format(row[key])
 
 
+def call_rate_hz(options: argparse.Namespace) -> int:
+    from voicecore.media.config import CallConfig
+
+    return CallConfig(codec=options.codec, rate_hz=options.rate_hz).rate_hz
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--calls", type=int, nargs="+", default=[2000])
@@ -318,7 +318,10 @@ def main() -> None:
     parser.add_argument("--warm-up", type=float, default=3, help="seconds before the measurement")
     parser.add_argument("--block-ms", type=float, default=0, help="block the loop every 2 s")
     parser.add_argument("--speaking", type=float, default=1.0, help="the agent's share of time")
-    parser.add_argument("--play-hz", type=int, default=8000)
+    parser.add_argument("--codec", choices=CODECS, default="pcmu")
+    parser.add_argument("--rate-hz", type=int, default=0, help="of the call; 0: the codec's own")
+    parser.add_argument("--opus-complexity", type=int, help="0 to 10; libopus' own is 9")
+    parser.add_argument("--play-hz", type=int, default=0, help="agent audio; 0: the call's rate")
     parser.add_argument("--play-buffer-ms", type=int, default=4000)
     parser.add_argument("--receive-buffer-ms", type=int, default=4000)
     parser.add_argument("--echo", choices=("on", "off"), default="off", help="the canceller")
@@ -329,13 +332,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--engine", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    options.rate_hz = call_rate_hz(options)
     if options.engine:
         asyncio.run(run_engine(options))
         return
     with tempfile.TemporaryDirectory() as folder:
         program = build(Path(folder))
-        speech = Path(folder) / "speech.pcmu"
-        speech.write_bytes(content())
+        speech = write_content(Path(folder) / "speech.packets", options.codec, options.rate_hz)
         rows = [measure(program, speech, calls, options) for calls in options.calls]
     if options.json:
         print(json.dumps(rows))
@@ -343,7 +346,8 @@ def main() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"Full-duplex G.711 calls on {platform.machine()}, {os.cpu_count()} CPUs")
+    kind = f"{options.codec} calls at {options.rate_hz // 1000} kHz"
+    table = Table(title=f"Full-duplex {kind} on {platform.machine()}, {os.cpu_count()} CPUs")
     for title, _, _ in COLUMNS:
         table.add_column(title, justify="right")
     for row in rows:

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from bench.engine import content
 from bench.engine.ledger import Ledger, accounted
 
 __all__ = ["LOOPBACK", "QUIET", "Rig", "balance", "build_far", "kernel_drops", "write_content"]
@@ -45,14 +46,9 @@ def build_far(folder: Path) -> Path:
     return program
 
 
-def write_content(folder: Path) -> Path:
+def write_content(folder: Path, codec: str = "pcmu") -> Path:
     """Forty seconds of speech in spurts, as capacity.py has them."""
-    sys.path.insert(0, str(HERE))
-    from capacity import content
-
-    path = folder / "speech.pcmu"
-    path.write_bytes(content())
-    return path
+    return content.write_content(folder / "speech.packets", codec)
 
 
 def kernel_drops(ports: Iterable[int]) -> dict[int, int]:
@@ -129,7 +125,7 @@ class Rig:
         self.exit_codes: tuple[int, int] | None = None
         fds = [one.fileno() for one in self.sockets]
         self.far = _Worker(
-            [str(folder / "bench_far"), str(folder / "speech.pcmu"), str(far_cpu),
+            [str(folder / "bench_far"), str(folder / "speech.packets"), str(far_cpu),
              str(int(far_fifo))],
             pass_fds=fds,
         )  # fmt: skip
