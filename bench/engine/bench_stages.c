@@ -1,11 +1,13 @@
 /* A call's 20 ms by stage, without sockets, beside the same work through the units alone; built and
  * run by stages.py.
  *
- *     bench_stages CALLS SECONDS CONTENT WEIGHTS_8K
+ *     bench_stages CALLS SECONDS CONTENT WEIGHTS CODEC RATE_HZ COMPLEXITY ECHO
  *
- * CONTENT is raw PCMU. Both sides see the same packets and hold as many objects, so the caches are
- * as cold for one as for the other; they take turns tick by tick. Prints microseconds of thread CPU
- * time a call and tick: stage, engine, units.
+ * CONTENT is a file of content.py, CODEC the number of enum vc_codec. Both sides see the same
+ * packets and hold as many objects, so the caches are as cold for one as for the other; they take
+ * turns tick by tick. The agent says what the caller says. Prints microseconds of thread CPU time a
+ * call and tick: stage, engine, units; and of the units' the share of the codec alone: "encode" in
+ * render, "decode" in take (measured once more, with decoders of their own).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,15 +15,21 @@
 #include <time.h>
 
 #include "base/vc_convert.h"
-#include "codec/vc_g711.h"
+#include "bench_content.h"
+#include "codec/vc_l16.h"
 #include "engine/vc_bank.h"
 
-enum { FRAME = 160, WINDOW = 256, HEADER = 12, MAX_CALLS = 4096 };
+enum { MAX_FRAME = 320, MAX_WINDOW = 512, HEADER = 12, MAX_CALLS = 4096 };
 enum { TAKE, JUDGE, RENDER, STAGES };
 
-static uint8_t *content;
-static size_t frames;
-static double engine_us[STAGES], units_us[STAGES];
+static bench_content content;
+static size_t frame, window;
+static double engine_us[STAGES], units_us[STAGES], encode_us, decode_us;
+
+typedef struct datagram {
+    size_t n;
+    uint8_t bytes[HEADER + CONTENT_MOST_BYTES];
+} datagram;
 
 static void need(int fine, const char *what)
 {
@@ -55,37 +63,39 @@ static void ignore(void *context, const vc_event *event)
     (void)event;
 }
 
-static size_t make_packet(uint8_t *packet, size_t call, size_t tick)
+static void make_packet(datagram *out, size_t call, size_t tick)
 {
+    const bench_packet *packet = &content.packets[(call * 37 + tick) % content.count];
     vc_rtp_packet header = {
+        .payload_type = (uint8_t)content.payload_type,
         .sequence = (uint16_t)tick,
-        .timestamp = (uint32_t)(tick * FRAME),
+        .timestamp = (uint32_t)tick * content.ticks,
         .ssrc = 7,
-        .payload = content + (call * 37 + tick) % frames * FRAME,
-        .payload_bytes = FRAME,
+        .payload = packet->bytes,
+        .payload_bytes = packet->n,
     };
-    size_t n = HEADER + FRAME;
-    need(vc_rtp_build(&header, packet, &n) == VC_OK, "building a packet");
-    return n;
+    out->n = sizeof out->bytes;
+    need(vc_rtp_build(&header, out->bytes, &out->n) == VC_OK, "building a packet");
 }
 
 /* -- the engine's side -- */
 
 static vc_call *calls[MAX_CALLS];
+/* What the callers said, and what the agents do: what the callers said before. */
+static int16_t heard[MAX_CALLS][MAX_FRAME], said[MAX_CALLS][MAX_FRAME];
 static vc_bank *bank;
 
-static void engine_tick(size_t n, size_t tick, const uint8_t (*packets)[HEADER + FRAME])
+static void engine_tick(size_t n, size_t tick, const datagram *packets)
 {
-    static int16_t queued[FRAME];
     uint8_t out[VC_CALL_MAX_PACKET_BYTES];
     int64_t now_ns = (int64_t)(tick + 1) * VC_TICK_NS;
     for (size_t i = 0; i < n; i++) {
-        size_t room = FRAME;
-        (void)vc_playout_push(vc_call_playout(calls[i]), queued, &room);
+        size_t room = frame;
+        (void)vc_playout_push(vc_call_playout(calls[i]), said[i], &room);
     }
     double t0 = now_us();
     for (size_t i = 0; i < n; i++) {
-        (void)vc_call_receive(calls[i], packets[i], HEADER + FRAME, now_ns);
+        (void)vc_call_receive(calls[i], packets[i].bytes, packets[i].n, now_ns);
         (void)vc_bank_note(bank, calls[i]);
     }
     double t1 = now_us();
@@ -107,28 +117,30 @@ static vc_jitter *jitters[MAX_CALLS];
 static vc_silero *vads[MAX_CALLS];
 static vc_playout *playouts[MAX_CALLS];
 static vc_silero_batch *batch;
-static const vc_g711 *g711;
-static float windows[MAX_CALLS][WINDOW];
+static vc_call_codec codecs[MAX_CALLS];
+static float windows[MAX_CALLS][MAX_WINDOW];
 static size_t filled[MAX_CALLS];
 
-static void units_tick(size_t n, size_t tick, const uint8_t (*packets)[HEADER + FRAME])
+static void units_tick(size_t n, size_t tick, const datagram *packets)
 {
-    static int16_t queued[FRAME], heard[MAX_CALLS][FRAME];
+    static int16_t samples[MAX_CALLS][MAX_FRAME];
+    static uint8_t payloads[MAX_CALLS][VC_CALL_MAX_PAYLOAD_BYTES];
+    static size_t payload_bytes[MAX_CALLS];
     static float probabilities[MAX_CALLS];
     static vc_silero *ready[MAX_CALLS];
     static const float *full[MAX_CALLS];
-    uint8_t out[HEADER + FRAME], payload[FRAME];
+    uint8_t out[HEADER + VC_CALL_MAX_PAYLOAD_BYTES];
     int64_t now_ns = (int64_t)(tick + 1) * VC_TICK_NS;
     for (size_t i = 0; i < n; i++) {
-        size_t room = FRAME;
-        (void)vc_playout_push(playouts[i], queued, &room);
+        size_t room = frame;
+        (void)vc_playout_push(playouts[i], said[i], &room);
     }
     double t0 = now_us();
     for (size_t i = 0; i < n; i++) {
         vc_rtp_packet packet;
         vc_frame_info info;
-        size_t room = FRAME;
-        (void)vc_rtp_parse(packets[i], HEADER + FRAME, &packet);
+        size_t room = frame;
+        (void)vc_rtp_parse(packets[i].bytes, packets[i].n, &packet);
         (void)vc_jitter_put(jitters[i], &packet, now_ns);
         (void)vc_jitter_read(jitters[i], now_ns, heard[i], &room, &info);
     }
@@ -136,93 +148,144 @@ static void units_tick(size_t n, size_t tick, const uint8_t (*packets)[HEADER + 
     size_t judged = 0;
     for (size_t i = 0; i < n; i++) {
         /* As if the window before had been judged when it was full. */
-        size_t most = WINDOW - filled[i], first = most < FRAME ? most : FRAME;
+        size_t most = window - filled[i], first = most < frame ? most : frame;
         vc_convert_s16_to_f32(heard[i], windows[i] + filled[i], first);
         filled[i] += first;
-        if (filled[i] == WINDOW) {
+        if (filled[i] == window) {
             ready[judged] = vads[i];
             full[judged++] = windows[i];
         }
     }
     (void)vc_silero_batch_process(batch, ready, full, judged, probabilities);
     for (size_t i = 0; i < n; i++) {
-        if (filled[i] < WINDOW) continue;
-        size_t before = tick * FRAME % WINDOW, rest = before + FRAME - WINDOW;
-        vc_convert_s16_to_f32(heard[i] + FRAME - rest, windows[i], rest);
+        if (filled[i] < window) continue;
+        size_t before = tick * frame % window, rest = before + frame - window;
+        vc_convert_s16_to_f32(heard[i] + frame - rest, windows[i], rest);
         filled[i] = rest;
     }
     double t2 = now_us();
+    for (size_t i = 0; i < n; i++) (void)vc_playout_render(playouts[i], now_ns, samples[i]);
+    double t3 = now_us();
+    for (size_t i = 0; i < n; i++)
+        need(vc_call_codec_encode(&codecs[i], samples[i], payloads[i], &payload_bytes[i]) == VC_OK,
+             "encoding");
+    double t4 = now_us();
     for (size_t i = 0; i < n; i++) {
-        int16_t samples[FRAME];
         size_t bytes = sizeof out;
-        (void)vc_playout_render(playouts[i], now_ns, samples);
-        g711->ulaw_encode(samples, payload, FRAME);
         vc_rtp_packet header = {.sequence = (uint16_t)tick,
-                                .timestamp = (uint32_t)(tick * FRAME),
-                                .payload = payload,
-                                .payload_bytes = FRAME};
+                                .timestamp = (uint32_t)tick * content.ticks,
+                                .payload = payloads[i],
+                                .payload_bytes = payload_bytes[i]};
         (void)vc_rtp_build(&header, out, &bytes);
     }
-    double t3 = now_us();
+    double t5 = now_us();
     units_us[TAKE] += t1 - t0;
     units_us[JUDGE] += t2 - t1;
-    units_us[RENDER] += t3 - t2;
+    units_us[RENDER] += t5 - t2;
+    encode_us += t4 - t3;
+}
+
+/* -- the decoders alone -- */
+
+static const vc_g711 *g711;
+static vc_g722 *g722s[MAX_CALLS];
+static vc_opus_decoder *opuses[MAX_CALLS];
+
+static void decode_tick(size_t n, const datagram *packets)
+{
+    int16_t out[MAX_FRAME];
+    double t0 = now_us();
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *payload = packets[i].bytes + HEADER;
+        size_t bytes = packets[i].n - HEADER, room = MAX_FRAME;
+        switch (codecs[i].codec) {
+        case VC_CODEC_G722: vc_g722_decode(g722s[i], payload, bytes, out); break;
+        case VC_CODEC_OPUS:
+            need(vc_opus_decode(opuses[i], payload, bytes, out, &room) == VC_OK, "decoding");
+            break;
+        case VC_CODEC_L16: vc_l16_decode(payload, out, bytes / 2); break;
+        default: g711->ulaw_decode(payload, out, bytes); break;
+        }
+    }
+    decode_us += now_us() - t0;
 }
 
 int main(int argc, char **argv)
 {
-    need(argc == 5, "usage: bench_stages CALLS SECONDS CONTENT WEIGHTS_8K;");
+    need(argc == 9, "usage: bench_stages CALLS SECONDS CONTENT WEIGHTS CODEC RATE_HZ COMPLEXITY "
+                    "ECHO;");
     size_t n = (size_t)atol(argv[1]), ticks = (size_t)(atof(argv[2]) * 50.0), bytes;
+    int rate_hz = atoi(argv[6]), complexity = atoi(argv[7]);
+    vc_codec codec = (vc_codec)atoi(argv[5]);
     need(n >= 1 && n <= MAX_CALLS, "CALLS 1 to 4096:");
-    content = read_file(argv[3], &bytes);
-    frames = bytes / FRAME;
+    need(bench_content_read(&content, argv[3]), argv[3]);
     vc_silero_model_config model = vc_silero_model_config_default();
-    model.rate_hz = 8000;
+    model.rate_hz = rate_hz;
     model.weights = read_file(argv[4], &bytes);
     model.weights_bytes = bytes;
     vc_silero_model *vad;
     need(vc_silero_model_create(&vad, &model) == VC_OK, "the model");
+    frame = (size_t)rate_hz / 50;
+    window = vc_silero_model_window_samples(vad);
     need(vc_g711_get(VC_CPU_AUTO, &g711) == VC_OK, "G.711");
     need(vc_bank_create(&bank, vad, n, NULL) == VC_OK, "the bank");
     need(vc_silero_batch_create(&batch, vad, NULL) == VC_OK, "the batch");
     for (size_t i = 0; i < n; i++) {
         vc_call_config call = vc_call_config_default();
-        call.play_hz = 8000;
+        call.codec = codec;
+        call.rate_hz = rate_hz;
+        call.play_hz = rate_hz;
+        call.payload_type = (int)content.payload_type;
+        call.opus_complexity = complexity;
         call.play_buffer_ms = 500;
         call.receive_buffer_ms = 4000;
-        call.barge_in_min_speech_ms = 0;
+        call.echo = atoi(argv[8]);
+        call.gate.states[VC_GATE_SPEAKING].action = VC_GATE_NONE; /* both sides play on */
         call.model = vad;
         call.sink = (vc_event_sink){ignore, NULL};
         need(vc_call_create(&calls[i], &call) == VC_OK, "a call");
         vc_jitter_config jitter = vc_jitter_config_default();
         jitter.mode = VC_JITTER_LISTEN;
-        jitter.codec = VC_CODEC_PCMU;
-        jitter.rate_hz = 8000;
+        jitter.codec = codec;
+        jitter.rate_hz = rate_hz;
         jitter.loss_wait_ms = call.loss_wait_ms;
         jitter.max_depth_ms = call.max_jitter_ms;
         need(vc_jitter_create(&jitters[i], &jitter) == VC_OK, "a jitter buffer");
         need(vc_silero_create(&vads[i], vad, NULL) == VC_OK, "a VAD");
         vc_playout_config playout = vc_playout_config_default();
-        playout.play_hz = 8000;
+        playout.play_hz = rate_hz;
+        playout.rate_hz = rate_hz;
         playout.buffer_ms = 500;
         playout.sink = call.sink;
         need(vc_playout_create(&playouts[i], &playout) == VC_OK, "a playout");
+        vc_call_codec_config alone = vc_call_codec_config_default();
+        alone.codec = codec;
+        alone.rate_hz = rate_hz;
+        alone.complexity = complexity;
+        need(vc_call_codec_init(&codecs[i], &alone) == VC_OK, "a codec (libopus?)");
+        if (codec == VC_CODEC_G722) need(vc_g722_create(&g722s[i], NULL) == VC_OK, "G.722");
+        if (codec == VC_CODEC_OPUS)
+            need(vc_opus_decoder_create(&opuses[i], rate_hz, NULL, NULL) == VC_OK, "a decoder");
     }
-    uint8_t(*packets)[HEADER + FRAME] = malloc(n * sizeof *packets);
+    datagram *packets = malloc(n * sizeof *packets);
     need(packets != NULL, "memory");
     for (size_t tick = 0; tick < ticks; tick++) {
-        for (size_t i = 0; i < n; i++) (void)make_packet(packets[i], i, tick);
+        for (size_t i = 0; i < n; i++) make_packet(&packets[i], i, tick);
         if (tick % 2) {
             engine_tick(n, tick, packets);
+            decode_tick(n, packets);
             units_tick(n, tick, packets);
         } else {
             units_tick(n, tick, packets);
+            decode_tick(n, packets);
             engine_tick(n, tick, packets);
         }
+        memcpy(said, heard, n * sizeof *heard);
     }
     static const char *names[STAGES] = {"take", "judge", "render"};
+    double all = (double)(n * ticks);
     for (int i = 0; i < STAGES; i++)
-        printf("%s %.4f %.4f\n", names[i], engine_us[i] / (double)(n * ticks),
-               units_us[i] / (double)(n * ticks));
+        printf("%s %.4f %.4f\n", names[i], engine_us[i] / all, units_us[i] / all);
+    printf("encode nan %.4f\ndecode nan %.4f\n", encode_us / all, decode_us / all);
     return 0;
 }

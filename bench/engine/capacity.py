@@ -35,7 +35,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from bench.engine.content import CODECS, write_content  # noqa: E402
+from bench.engine.content import CODECS, speech, write_content  # noqa: E402
 
 LOOPBACK = "127.0.0.1"
 TURN_S = 2.0  # how often Python comes round to each call
@@ -81,11 +81,19 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-async def feed(legs: list[Any], options: argparse.Namespace, stop: asyncio.Event) -> None:
-    """Give every call its agent audio and read its received audio, a few calls at a time."""
+def agent_audio(options: argparse.Namespace) -> Any:
+    """A tone; speech for Opus, whose work depends on what is said."""
     rate = options.play_hz or options.rate_hz
-    tone = (np.sin(np.arange(int(rate * TURN_S)) * 0.3) * 8000).astype(np.int16)
-    audio = tone[: int(len(tone) * options.speaking)]
+    n = int(rate * TURN_S)
+    tone = (np.sin(np.arange(n) * 0.3) * 8000).astype(np.int16)
+    audio = speech(rate)[:n] if options.codec == "opus" else tone
+    return audio[: int(n * options.speaking)]
+
+
+async def feed(
+    legs: list[Any], audio: Any, options: argparse.Namespace, stop: asyncio.Event
+) -> None:
+    """Give every call its agent audio and read its received audio, a few calls at a time."""
     pieces = min(100, len(legs))
     due = time.monotonic()
     while not stop.is_set():
@@ -107,6 +115,7 @@ async def run_engine(options: argparse.Namespace) -> None:
     from voicecore.media.config import CallConfig
     from voicecore.media.engine import Engine
 
+    audio = agent_audio(options)
     remote = json.loads(sys.stdin.readline())
     before = resident_bytes()
     async with Engine(
@@ -135,7 +144,7 @@ async def run_engine(options: argparse.Namespace) -> None:
         ]
         print(json.dumps([leg.local_address[1] for leg in legs]), flush=True)
         stop = asyncio.Event()
-        feeding = asyncio.create_task(feed(legs, options, stop))
+        feeding = asyncio.create_task(feed(legs, audio, options, stop))
         await asyncio.to_thread(sys.stdin.readline)
         first = Snapshot.take(engine, legs)
         await asyncio.to_thread(sys.stdin.readline)
@@ -220,7 +229,9 @@ def stolen_s() -> float:
     return int(fields[8]) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(program: Path, speech: Path, calls: int, options: argparse.Namespace) -> dict[str, Any]:
+def measure(
+    program: Path, content: Path, calls: int, options: argparse.Namespace
+) -> dict[str, Any]:
     """One row: the load process and the engine process, connected to one another."""
     arguments = [
         sys.executable, __file__, "--engine", "--shards", str(options.shards),
@@ -236,7 +247,7 @@ def measure(program: Path, speech: Path, calls: int, options: argparse.Namespace
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     engine = subprocess.Popen(arguments, **pipes)
     load = subprocess.Popen(
-        [program, str(calls), speech, str(options.warm_up), str(options.seconds),
+        [program, str(calls), content, str(options.warm_up), str(options.seconds),
          str(options.load_cpu), str(int(options.load_fifo))],
         **pipes,
     )  # fmt: skip
@@ -338,8 +349,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         program = build(Path(folder))
-        speech = write_content(Path(folder) / "speech.packets", options.codec, options.rate_hz)
-        rows = [measure(program, speech, calls, options) for calls in options.calls]
+        content = write_content(Path(folder) / "speech.packets", options.codec, options.rate_hz)
+        rows = [measure(program, content, calls, options) for calls in options.calls]
     if options.json:
         print(json.dumps(rows))
         return

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["CODECS", "write_content"]
+__all__ = ["CODECS", "speech", "write_content"]
 
 ROOT = Path(__file__).resolve().parents[2]
 CODECS = ("pcmu", "l16", "g722", "opus")
