@@ -219,7 +219,8 @@ vc_status vc_shard_open(vc_shard *shard, const vc_leg_config *config, vc_leg **o
     if (!shard->started) return VC_E_STATE;
     if (!config->call.pushed && !config->local_ip) return VC_E_NULL;
     if (shard->open_legs >= (size_t)shard->config.max_calls) return VC_FULL;
-    if (!vc_shard_admits(shard)) return VC_FULL;
+    double expected_us = vc_shard_expected_us(&config->call);
+    if (!vc_shard_admits(shard, expected_us)) return VC_FULL;
     const vc_allocator *allocator =
         shard->pool ? vc_pool_allocator(shard->pool) : shard->config.allocator;
     vc_leg *leg = vc_allocate(allocator, sizeof(vc_leg));
@@ -228,6 +229,7 @@ vc_status vc_shard_open(vc_shard *shard, const vc_leg_config *config, vc_leg **o
     leg->fd = -1;
     leg->pushed = config->call.pushed;
     leg->rate_hz = config->call.rate_hz;
+    leg->expected_us = expected_us;
     vc_call_config call = config->call;
     call.model = leg->rate_hz == 16000 ? shard->config.model_16k : shard->config.model_8k;
     call.sink = (vc_event_sink){vc_shard_post, leg};
@@ -235,6 +237,7 @@ vc_status vc_shard_open(vc_shard *shard, const vc_leg_config *config, vc_leg **o
     vc_status status = vc_call_create(&leg->call, &call);
     if (status == VC_OK && !leg->pushed) status = vc_shard_open_socket(leg, config);
     shard->open_legs++;
+    shard->expected_us += expected_us;
     if (status == VC_OK) status = send_command(shard, VC_SHARD_ADD, leg, NULL);
     if (status != VC_OK) {
         int saved = errno;
@@ -264,7 +267,9 @@ vc_status vc_shard_move(vc_shard *shard, vc_leg *leg, vc_shard *to)
     vc_status status = send_command(shard, VC_SHARD_MOVE, leg, to);
     if (status != VC_OK) return status;
     shard->open_legs--;
+    shard->expected_us -= leg->expected_us;
     to->open_legs++;
+    to->expected_us += leg->expected_us;
     return VC_OK;
 }
 
@@ -273,8 +278,9 @@ void vc_shard_free(vc_shard *shard, vc_leg *leg)
     if (!leg) return;
     close_fd(leg->fd);
     vc_call_destroy(leg->call);
-    vc_release(leg->allocator, leg);
     shard->open_legs--;
+    shard->expected_us -= leg->expected_us;
+    vc_release(leg->allocator, leg);
 }
 
 vc_call *vc_leg_call(vc_leg *leg)

@@ -90,7 +90,8 @@ typedef struct vc_shard_profile {
 typedef struct vc_shard_estimate {
     int calls;
     double load;           /* share of a core, 0..1 */
-    double us_per_call;    /* CPU time of one call and 20 ms; 10 as long as nothing is measured */
+    double us_per_call;    /* CPU time of one call and 20 ms; what is usual for their codecs
+                              (G.711: 10) as long as nothing is measured */
     double projected_load; /* with one call more */
     double lateness_ms;    /* the latest tick of 20 ms, smoothed */
     double capacity_calls; /* that fit below max_load (below 1 if that is 0) */

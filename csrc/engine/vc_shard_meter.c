@@ -3,11 +3,11 @@
  * Load is the thread's own CPU time over 20 ms, so other programs do not count; lateness is where
  * they show. Both are smoothed with a time constant of SMOOTHED_TURNS * 20 ms. The cost of a call
  * is load / calls, both smoothed alike, so that a burst of new calls does not make them look cheap;
- * PRIOR_CALLS calls of PRIOR_US stand in for what was not measured yet.
+ * PRIOR_CALLS calls of what the open ones may cost stand in for what was not measured yet.
  */
 #include "engine/vc_shard_state.h"
 
-enum { SAMPLED_EVERY = 17, SMOOTHED_TURNS = 50, PRIOR_CALLS = 8, PRIOR_US = 10 };
+enum { SAMPLED_EVERY = 17, SMOOTHED_TURNS = 50, PRIOR_CALLS = 8, USUAL_US = 10 };
 
 static void add(_Atomic uint64_t *to, uint64_t more)
 {
@@ -135,7 +135,8 @@ void vc_shard_get_estimate(const vc_shard *shard, vc_shard_estimate *estimate)
     double load = (double)get(&meter->load_ppm) / 1e6;
     double measured = (double)get(&meter->calls_milli) / 1e3;
     double most = shard->config.max_load > 0.0 ? shard->config.max_load : 1.0;
-    double us = (load * tick_us + PRIOR_CALLS * PRIOR_US) / (measured + PRIOR_CALLS);
+    double usual_us = shard->open_legs ? shard->expected_us / (double)shard->open_legs : USUAL_US;
+    double us = (load * tick_us + PRIOR_CALLS * usual_us) / (measured + PRIOR_CALLS);
     estimate->calls = (int)shard->open_legs;
     estimate->load = load;
     estimate->us_per_call = us;
@@ -146,12 +147,24 @@ void vc_shard_get_estimate(const vc_shard *shard, vc_shard_estimate *estimate)
         estimate->capacity_calls = (double)shard->config.max_calls;
 }
 
-int vc_shard_admits(const vc_shard *shard)
+/* bench/engine/capacity.py. Opus is by far the dearest, by its complexity (libopus' own is 9). */
+double vc_shard_expected_us(const vc_call_config *call)
+{
+    if (call->pushed) return USUAL_US;
+    int complexity = call->opus_complexity < 0 ? 9 : call->opus_complexity;
+    double opus_us = (80.0 + 25.0 * complexity) * call->rate_hz / 16000.0;
+    return call->codec == VC_CODEC_OPUS ? opus_us : call->codec == VC_CODEC_G722 ? 30.0 : USUAL_US;
+}
+
+int vc_shard_admits(const vc_shard *shard, double expected_us)
 {
     const vc_shard_config *config = &shard->config;
     if (shard->open_legs < VC_SHARD_ALWAYS_ADMITTED) return 1;
     vc_shard_estimate estimate;
     vc_shard_get_estimate(shard, &estimate);
+    /* Whatever the mean says, a dear one is one. */
+    double more_us = expected_us - estimate.us_per_call;
+    if (more_us > 0.0) estimate.projected_load += more_us / (VC_TICK_MS * 1000.0);
     if (config->max_load > 0.0 && estimate.projected_load > config->max_load) return 0;
     return config->max_lateness_ms <= 0.0 || estimate.lateness_ms <= config->max_lateness_ms;
 }

@@ -26,6 +26,7 @@ struct vc_leg {
     vc_call *call;
     int fd; /* -1 for pushed calls */
     int pushed, rate_hz;
+    double expected_us;  /* what a call of this kind costs until that is measured */
     vc_address followed; /* what `remote` was made from */
     struct sockaddr_storage remote;
     socklen_t remote_bytes; /* 0: none yet */
@@ -87,6 +88,7 @@ struct vc_shard {
     /* producer */
     vc_pool *pool; /* of the calls */
     size_t open_legs;
+    double expected_us;         /* of all of them */
     _Atomic(vc_leg *) arrivals; /* of moved calls, the last one first; any media thread adds */
     /* media thread */
     vc_shard_slot slots[VC_SHARD_SLOTS];
@@ -149,8 +151,10 @@ void vc_shard_lap_sampled(vc_shard *shard, vc_shard_stage stage, size_t units);
 void vc_shard_meter_tick(vc_shard *shard, uint64_t late_ns, uint64_t work_ns);
 /* Once in 20 ms. */
 void vc_shard_meter_turn(vc_shard *shard, int64_t now_ns);
-/* Whether one call more is admitted. */
-int vc_shard_admits(const vc_shard *shard);
+/* What a call may cost in 20 ms, us, before calls like it are measured. */
+double vc_shard_expected_us(const vc_call_config *call);
+/* Whether one call more is admitted that may cost so much. */
+int vc_shard_admits(const vc_shard *shard, double expected_us);
 
 static inline void vc_shard_lap(vc_shard *shard, vc_shard_stage stage, size_t units)
 {

@@ -30,7 +30,7 @@ from scipy.signal import resample_poly
 
 from tests import audio
 from voicecore import Decoder, Encoder
-from voicecore.errors import ConfigError, MissingLibraryError, RateError
+from voicecore.errors import CapacityError, ConfigError, MissingLibraryError, RateError
 from voicecore.media._call import srtp_version
 from voicecore.media._codec import opus_version
 from voicecore.media.call import Call
@@ -428,3 +428,25 @@ def test_a_call_that_changes_shards_misses_nothing(codec: str):
     said = np.concatenate([silence] * lead + [pcm])
     expected = [encoder.encode(said[i : i + 320]) for i in range(0, len(said), 320)]
     assert [p.payload for p in packets[: len(expected)]] == expected
+
+
+@pytest.mark.network
+@pytest.mark.skipif(sys.platform != "linux", reason="the engine needs Linux")
+@with_libopus
+def test_a_burst_of_opus_calls_is_not_taken_for_cheap():
+    """Half a core is 32 calls at 305 us (complexity 9), which a burst must not pass unmeasured."""
+
+    async def scenario() -> None:
+        async with Engine(max_load=0.5, max_lateness_ms=None) as engine:
+            calls: list[Call] = []
+
+            async def open_all() -> None:
+                while True:
+                    calls.append(await engine.open_call(CallConfig(codec="opus")))
+
+            with pytest.raises(CapacityError, match="of a core for"):
+                await open_all()
+            assert 32 <= len(calls) <= 40
+            assert engine.capacity_estimate().shards[0].us_per_call > 100.0
+
+    asyncio.run(scenario())
