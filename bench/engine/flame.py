@@ -2,6 +2,7 @@
 
     python -m bench.engine.flame                       300 calls, 15 s, docs/images/flame.svg
     python -m bench.engine.flame --calls 100 --echo off --out flame.svg
+    python -m bench.engine.flame --calls 50 --codec opus --out flame.svg
 
 Takes Linux's perf (Debian: linux-perf) and the right to use it: root, CAP_PERFMON or
 kernel.perf_event_paranoid <= 1. Stacks are unwound from DWARF, sampled 997 times a second of the
@@ -22,12 +23,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.engine.content import CODECS
 from bench.engine.rig import ROOT, Rig, build_far, write_content
 
 WIDTH, ROW, CHARACTER = 1200, 17, 6.6
 # By what a function belongs to: the first that matches.
 LAYERS = (
     ("kernel", "#b9c4d0", r"^k:"),
+    ("libopus", "#e89aa0", r"^o:"),  # which distributions strip: few of its names are known
     (
         "voice activity",
         "#8fc7a8",
@@ -35,7 +38,7 @@ LAYERS = (
     ),
     ("echo canceller", "#f2b179", r"echo|aec|far_line|fft|spectrum|delay_est|^reload|reference"),
     ("jitter buffer, RTP", "#e8d27a", r"jitter|conceal|packet_buffer|rtp|drift|delay_manager|dtmf"),
-    ("playout, codec", "#b8a6dc", r"playout|resample|g711|ulaw|alaw|fade|gain"),
+    ("playout, codec", "#b8a6dc", r"playout|resample|g711|ulaw|alaw|g722|adapt_|opus|fade|gain"),
     ("engine", "#9fc0e8", r"vc_|shard|call|receive|deliver|accept|tick|run_slot|poll|drain|start_"),
     ("other", "#dddddd", r""),
 )
@@ -65,9 +68,10 @@ def fold(script: str) -> Frame:
             if not found:
                 continue
             symbol, binary = clean(found[1].split("+0x")[0]), found[2]
-            if symbol == "[unknown]":
-                continue
-            stack.append(f"k:{symbol}" if "kernel" in binary else symbol)
+            if "libopus" in binary:
+                stack.append(f"o:{symbol}")
+            elif symbol != "[unknown]":
+                stack.append(f"k:{symbol}" if "kernel" in binary else symbol)
         outer = [name for name in reversed(stack) if name not in ("clone3", "start_thread")]
         if not outer:
             continue
@@ -102,7 +106,7 @@ def _draw(frame: Frame, x: float, level: int, scale: float, least: float, total:
           height: int, caller: str) -> Iterable[str]:  # fmt: skip
     width, colour = frame.samples * scale, colour_of(frame.name, caller)
     y = height - ROW * (level + 1) - 30
-    name = frame.name.removeprefix("k:")
+    name = frame.name.removeprefix("k:").removeprefix("o:")
     title = f"{html.escape(name)}: {100 * frame.samples / total:.1f} %"
     room = int((width - 6) / CHARACTER)
     text = name if len(name) <= room else name[: room - 1] + "…" if room >= 4 else ""
@@ -164,11 +168,11 @@ def shard_thread(pid: int) -> str:
 
 def record(options: argparse.Namespace, folder: Path) -> str:
     build_far(folder)
-    write_content(folder)
+    write_content(folder, options.codec)
     data = folder / "perf.data"
     engine = ["--realtime"] if options.realtime else []
     with Rig(options.calls, folder, engine) as rig:
-        rig.open(list(range(options.calls)), play_hz=8000, echo=options.echo)
+        rig.open(list(range(options.calls)), play_hz=8000, echo=options.echo, codec=options.codec)
         time.sleep(options.warm_up)
         thread = shard_thread(rig.engine.process.pid)
         done = subprocess.run(
@@ -192,6 +196,7 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=300)
     parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--warm-up", type=float, default=5.0)
+    parser.add_argument("--codec", choices=CODECS, default="pcmu")
     parser.add_argument("--echo", choices=("on", "off"), default="on")
     parser.add_argument("--least", type=float, default=0.003, help="share of the time")
     parser.add_argument("--realtime", action="store_true", help="SCHED_FIFO for the shard")
@@ -201,7 +206,9 @@ def main() -> int:
         root = fold(record(options, Path(folder)))
     if root.samples == 0:
         raise SystemExit("perf took no samples")
-    title = f"A shard's thread, {options.calls} G.711 calls, echo canceller {options.echo}"
+    title = (
+        f"A shard's thread, {options.calls} {options.codec} calls, echo canceller {options.echo}"
+    )
     options.out.write_text(draw(root, title, options.least), encoding="utf-8")
     print(
         f"{options.out.name}: {options.out.stat().st_size / 1024:.0f} KiB, {root.samples} samples"

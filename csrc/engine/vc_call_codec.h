@@ -60,8 +60,8 @@ VC_RT int vc_call_codec_bitrate_bps(const vc_call_codec *codec);
 VC_RT VC_CHECKED vc_status vc_call_codec_encode(vc_call_codec *codec, const int16_t *samples,
                                                 uint8_t *payload, size_t *n_bytes);
 /* What the other side hears of them if nothing is lost, for an echo canceller: the payload decoded,
- * with the coder's noise and delay. Each payload once, in order. VC_E_STATE without config.reference;
- * then, and if libopus fails, the samples themselves. */
+ * with the coder's noise and delay. Each payload once, in order. VC_E_STATE without
+ * config.reference; then, and if libopus fails, the samples themselves. */
 VC_RT vc_status vc_call_codec_reference(vc_call_codec *codec, const int16_t *samples,
                                         const uint8_t *payload, size_t n_bytes, int16_t *heard);
 
