@@ -206,7 +206,7 @@ def test_file_names():
     rules = {
         "csrc": r"(vc_|body_|vec_)[a-z0-9_]+\.([ch]|cpp)",
         "tests/native": r"(test_[a-z0-9_]+\.c|vc_test\w*\.h)",
-        "bench": r"[a-z0-9_]+\.(py|json)|README\.md|bench_[a-z0-9_]+\.c",
+        "bench": r"[a-z0-9_]+\.(py|json)|README\.md|bench_[a-z0-9_]+\.[ch]",
         "docs/units": r"[a-z0-9_-]+\.md",
     }
     wrong = [
