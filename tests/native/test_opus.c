@@ -134,6 +134,52 @@ VC_TEST(fec_recovers_more_than_concealment)
     vc_opus_encoder_destroy(encoder);
 }
 
+/* Oracle: however frames are packed (RFC 6716 3.2), the first one is the same and says the same;
+ * test_call_codecs.py has libopus' own word for packets of one frame. */
+VC_TEST(fec_is_seen_in_every_kind_of_packet)
+{
+    int with = 0, without = 0;
+    for (int i = 0; i < FRAMES; i++) {
+        const uint8_t *p = protected_by_fec.bytes[i], *frame = p + 1;
+        size_t n = protected_by_fec.size[i] - 1, room = FRAME * 6;
+        static int16_t out[FRAME * 6];
+        static uint8_t packed[2 * VC_OPUS_MAX_PACKET_BYTES + 600];
+        VC_NEED((p[0] & 3) == 0 && n > 0 && n < 252);
+        int carried = vc_opus_packet_has_fec(p, n + 1);
+        with += carried;
+        without += !carried;
+        VC_CHECK_EQ(vc_opus_packet_has_fec(plain.bytes[i], plain.size[i]), 0);
+        VC_CHECK_EQ(vc_opus_packet_has_fec(p, 1), 0);
+        /* Two frames of one length; of two; n of one length, of any, and with 300 bytes more. */
+        static const struct {
+            uint8_t head[6], bytes, lengths;
+        } kinds[] = {{{1}, 1, 0},
+                     {{2, 0}, 2, 1},
+                     {{3, 2}, 2, 0},
+                     {{3, 0x82, 0}, 3, 2},
+                     {{3, 0x42, 255, 46}, 4, 0},
+                     {{3, 0xc2, 255, 46, 0}, 5, 4}};
+        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+            vc_opus_decoder *decoder = new_decoder();
+            size_t at = kinds[k].bytes, samples = room;
+            memset(packed, 0, sizeof packed);
+            memcpy(packed, kinds[k].head, at);
+            packed[0] |= p[0] & 0xfc;
+            if (kinds[k].lengths) packed[kinds[k].lengths] = (uint8_t)n;
+            memcpy(packed + at, frame, n);
+            memcpy(packed + at + n, frame, n);
+            at += 2 * n + (k >= 4 ? 254 + 46 : 0);
+            VC_CHECK_OK(
+                vc_opus_decode(decoder, packed, at, out, &samples)); /* it is packed right */
+            VC_CHECK_EQ(samples, 2 * FRAME);
+            VC_CHECK_EQ(vc_opus_packet_has_fec(packed, at), carried);
+            for (size_t cut = 0; cut < at; cut++) (void)vc_opus_packet_has_fec(packed, cut);
+            vc_opus_decoder_destroy(decoder);
+        }
+    }
+    VC_CHECK(with > 20 && without > 0);
+}
+
 VC_TEST(garbage_is_refused_or_audio)
 {
     static int16_t out[RATE_HZ * VC_OPUS_MAX_PACKET_MS / 1000];
@@ -267,6 +313,7 @@ int main(void)
         VC_CHECK(strstr(version, "opus") != NULL);
         VC_RUN(there_and_back)
         VC_RUN(fec_recovers_more_than_concealment)
+        VC_RUN(fec_is_seen_in_every_kind_of_packet)
         VC_RUN(garbage_is_refused_or_audio)
         VC_RUN(lengths)
         VC_RUN(bad_settings)
