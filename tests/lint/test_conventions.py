@@ -149,6 +149,8 @@ def test_c_quantities_carry_their_unit():
         for path in files("*.h", inside=("csrc",))
         for found in declared.finditer(code_only(read(path)))
         if not re.search(UNIT, found[1])
+        # a unit's name says nothing of what its functions return
+        and re.search(QUANTITY, re.sub(r"^vc_delay_(estimator|manager)_", "", found[1]))
     ]
     assert not bare
 
