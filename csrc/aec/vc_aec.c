@@ -14,14 +14,15 @@
 
 enum { MAX_BLOCK = 160, LINE_MS = 1024 };
 enum { PAST = VC_ECHO_ALIGN_MAX / MAX_BLOCK, TRY_BLOCKS = 4 };
+enum { UNHEARD_BLOCKS = 300, SIGN_BLOCKS = 8 }; /* of voice without an echo; that a sign is worth */
 
-static const float UNSURE = 8.0f, SURE = 20.0f,
-                   SURE_OF_JUMP = 30.0f; /* the estimator's confidence */
-static const float ALIKE = 0.6f;         /* of the loudness; echoes of all sorts have 0.7 to 0.99 */
-static const float STILL_FITS = 0.9f;    /* trust in the filter at which there was no jump */
-static const float CLOSE_MS = 8.0f;      /* one path may have peaks so far apart */
-static const float JUMP_MS = 1.0f;       /* less is left to the filter and the drift */
-static const float MARGIN_MS = 10.0f;    /* that the echo path may begin before its peak */
+static const float UNSURE = 8.0f, SURE = 20.0f, SURE_OF_JUMP = 30.0f,
+                   UNSURE_OF_NEW = 12.0f; /* the estimator's confidence */
+static const float ALIKE = 0.6f;      /* of the loudness; echoes of all sorts have 0.7 to 0.99 */
+static const float STILL_FITS = 0.9f; /* trust in the filter at which there was no jump */
+static const float CLOSE_MS = 8.0f;   /* one path may have peaks so far apart */
+static const float JUMP_MS = 1.0f;    /* less is left to the filter and the drift */
+static const float MARGIN_MS = 10.0f; /* that the echo path may begin before its peak */
 static const float AGREE_MS = 0.5f;
 static const int AGREED = 2, AGREED_UNSURE = 6, AGREED_UNSURE_OF_JUMP = 14; /* estimates in a row */
 static const double LEAST_JUMP = 0.5;                                       /* samples */
@@ -36,6 +37,9 @@ static const float SPAN_OF_JUMP = 0.35f; /* seconds of an estimate that no path 
 static const float UNSETTLED = 0.01f;
 static const float POWER_KEEP = 0.93f; /* a block */
 static const float ERLE_KEEP = 0.995f; /* a block: two seconds */
+static const float VOICE = 1e-5f;      /* power of a far block that would have an echo: -50 dBFS */
+static const float EXPLAINED = 0.3f;   /* share of the microphone that speaks for an echo */
+static const float NOTHING = 1e-8f;    /* power of a microphone that hears nothing */
 
 struct vc_aec {
     vc_aec_config config;
@@ -51,6 +55,8 @@ struct vc_aec {
     double shift_due; /* of the path in the filter */
     double offset;    /* of the echo's peak behind `delay` */
     int locked;       /* an echo was found */
+    int watching;     /* there is none: only the estimator runs */
+    size_t unheard;   /* blocks of the far end's voice that nothing came back of */
     float candidate, confidence;
     int agreed;
     size_t silent_blocks; /* of the far end */
@@ -97,8 +103,10 @@ static vc_status create_parts(vc_aec *aec)
     if (status != VC_OK) return status;
     int16_t *ring = vc_allocate(&aec->counting, line * sizeof *ring);
     if (!ring) return VC_E_MEMORY;
-    vc_far_line_init(&aec->line, ring, line);
-    return VC_OK;
+    vc_cpu_level resolved;
+    status = vc_cpu_resolve(level, &resolved);
+    if (status == VC_OK) vc_far_line_init(&aec->line, ring, line, vc_echo_kernels_of(resolved));
+    return status;
 }
 
 vc_status vc_aec_create(vc_aec **out, const vc_aec_config *config)
@@ -139,9 +147,11 @@ void vc_aec_reset(vc_aec *aec)
     vc_echo_filter_reset(aec->filter);
     vc_echo_suppressor_reset(aec->suppressor);
     vc_echo_drift_reset(&aec->drift);
-    vc_far_line_init(&aec->line, aec->line.ring, aec->line.mask + 1);
+    vc_far_line_init(&aec->line, aec->line.ring, aec->line.mask + 1, aec->line.kernels);
     aec->delay = aec->offset = aec->shift_due = 0.0;
-    aec->locked = aec->agreed = 0;
+    aec->locked = aec->watching = aec->agreed = 0;
+    aec->unheard = 0;
+    vc_delay_estimator_rest(aec->estimator, 0);
     aec->candidate = aec->confidence = 0.0f;
     aec->silent_blocks = SIZE_MAX;
     aec->in_power = aec->out_power = 0.0f;
@@ -233,6 +243,9 @@ static void lock(vc_aec *aec, double found)
 {
     const double margin = (double)MARGIN_MS * aec->config.rate_hz / 1000.0;
     aec->locked = 1;
+    aec->watching = 0;
+    aec->unheard = 0;
+    vc_delay_estimator_rest(aec->estimator, 0);
     vc_echo_filter_reset(aec->filter);
     vc_echo_suppressor_echo_found(aec->suppressor);
     aec->shift_due = 0.0;
@@ -257,19 +270,32 @@ static void look_nearby(vc_aec *aec)
     (void)align(aec, -1.0);
 }
 
+/* The learnt path explains what is heard: wherever the estimator saw an echo, it stays. */
+static int is_settled(const vc_aec *aec)
+{
+    return aec->locked && vc_echo_filter_trust(aec->filter) > STILL_FITS &&
+           (vc_echo_filter_fit(aec->filter) >= FITS || aec->left <= UNEXPLAINED * aec->heard);
+}
+
 /* Takes over a delay that several estimates in a row agree on. */
 static void follow_delay(vc_aec *aec, const float *far, const float *near)
 {
     const float ms = (float)aec->config.rate_hz / 1000.0f;
     const float known = aec->locked ? fmaxf((float)(aec->delay + aec->offset), 0.0f) : -1.0f;
     vc_delay_estimate estimate;
+    if (is_settled(aec)) {
+        (void)vc_delay_estimator_process(aec->estimator, far, near, NULL);
+        aec->agreed = 0;
+        return;
+    }
     if (vc_delay_estimator_process(aec->estimator, far, near, &estimate) != VC_OK) return;
     const float lag = estimate.delay_samples;
     aec->confidence = estimate.confidence;
     aec->agreed = fabsf(lag - aec->candidate) < AGREE_MS * ms ? aec->agreed + 1 : 0;
     aec->candidate = lag;
-    if (estimate.confidence < UNSURE || vc_delay_estimator_likeness(aec->estimator, lag) < ALIKE ||
-        (aec->locked && fabsf(lag - known) < JUMP_MS * ms))
+    if (estimate.confidence < (aec->watching ? UNSURE_OF_NEW : UNSURE) ||
+        (aec->locked && fabsf(lag - known) < JUMP_MS * ms) ||
+        vc_delay_estimator_likeness(aec->estimator, lag) < ALIKE)
         aec->agreed = 0;
     if (aec->agreed < AGREED) return;
     if (aec->locked && vc_echo_filter_is_proven(aec->filter) &&
@@ -281,8 +307,10 @@ static void follow_delay(vc_aec *aec, const float *far, const float *near)
         }
     }
     if (aec->locked && estimate.seconds < SPAN_OF_JUMP) return;
-    const int sure = estimate.confidence >= (aec->locked ? SURE_OF_JUMP : SURE);
-    const int unsure = aec->locked ? AGREED_UNSURE_OF_JUMP : AGREED_UNSURE;
+    /* Who has listened for long in vain wants more than chance. */
+    const int late = aec->locked || aec->watching;
+    const int sure = estimate.confidence >= (late ? SURE_OF_JUMP : SURE);
+    const int unsure = late ? AGREED_UNSURE_OF_JUMP : AGREED_UNSURE;
     if (aec->agreed < (sure ? AGREED : unsure)) return;
     if (aec->locked &&
         (vc_echo_filter_trust(aec->filter) > STILL_FITS ||
@@ -292,48 +320,86 @@ static void follow_delay(vc_aec *aec, const float *far, const float *near)
     lock(aec, (double)lag);
 }
 
+/* n: a block, a multiple of 8. */
 static float power_of(const float *x, size_t n)
 {
-    float sum = 0.0f;
-    for (size_t i = 0; i < n; i++) sum += x[i] * x[i];
-    return sum;
+    float sum[8] = {0.0f};
+    for (size_t i = 0; i < n; i += 8)
+        for (size_t j = 0; j < 8; j++) sum[j] += x[i + j] * x[i + j];
+    return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
 }
 
-static void remember(vc_aec *aec)
+/* Whether the newest block speaks for an echo that the filter knows or will know. */
+static int is_heard(const vc_aec *aec)
+{
+    if (aec->locked) return vc_echo_filter_trust(aec->filter) > 0.0f || aec->confidence >= SURE;
+    return aec->agreed > 0 || (aec->heard > NOTHING * (float)aec->block &&
+                               aec->heard - aec->left > EXPLAINED * aec->heard);
+}
+
+/* Where nothing has come back of so much voice, there is nothing for filter and suppressor to do.
+ * An echo that was learnt and is gone is learnt anew if it comes back. */
+static void consider_watching(vc_aec *aec, float far_power)
+{
+    if (is_heard(aec))
+        aec->unheard -= aec->unheard < SIGN_BLOCKS ? aec->unheard : SIGN_BLOCKS;
+    else if (far_power > VOICE * (float)aec->block)
+        aec->unheard++;
+    if (aec->unheard < UNHEARD_BLOCKS) return;
+    aec->watching = 1;
+    aec->locked = aec->agreed = 0;
+    aec->delay = aec->offset = aec->shift_due = 0.0;
+    aec->heard = aec->left = 0.0f;
+    aec->missed = aec->unheard = 0;
+    vc_echo_drift_reset(&aec->drift);
+    vc_delay_estimator_rest(aec->estimator, 1);
+}
+
+static void remember(vc_aec *aec, const float *near, const int16_t *near_s16)
 {
     const size_t n = aec->block, older = (PAST - 1) * n;
+    memcpy(aec->near_before, near, n * sizeof(float));
     memmove(aec->near_past, aec->near_past + n, older * sizeof(int16_t));
-    vc_convert_f32_to_s16(aec->near_before, aec->near_past + older, n);
+    memcpy(aec->near_past + older, near_s16, n * sizeof(int16_t));
 }
 
-/* in and out are f32; out is in as it was a block ago, without the echo. */
-static void process_block(vc_aec *aec, const float *in, const int16_t *far, float *out)
+/* in, also in s16; out is in as it was a block ago, without the echo. */
+static void process_block(vc_aec *aec, const float *in, const int16_t *in_s16, const int16_t *far,
+                          float *out)
 {
     static const int16_t silence[MAX_BLOCK];
     const size_t n = aec->block;
     float near[MAX_BLOCK], x[MAX_BLOCK], echo[MAX_BLOCK];
-    memcpy(near, in, n * sizeof(float));
     if (!far) far = silence;
     vc_far_line_push(&aec->line, far, n);
     const int quiet = memcmp(far, silence, n * sizeof *far) == 0;
     aec->silent_blocks = quiet ? aec->silent_blocks + (aec->silent_blocks < SIZE_MAX) : 0;
     const size_t longest = (size_t)(aec->line.mask + 1) / n;
-    if (aec->silent_blocks > longest && vc_echo_filter_is_idle(aec->filter)) {
-        vc_echo_suppressor_process(aec->suppressor, NULL, near, out);
-        memcpy(aec->near_before, near, n * sizeof(float));
-        remember(aec);
+    const int silent = aec->silent_blocks > longest;
+    if (silent && (aec->watching || vc_echo_filter_is_idle(aec->filter))) {
+        vc_echo_suppressor_process(aec->suppressor, NULL, in, out);
+        remember(aec, in, in_s16);
         return;
     }
     vc_convert_s16_to_f32(far, x, n);
-    follow_delay(aec, x, near);
+    const float far_power = quiet ? 0.0f : power_of(x, n);
+    follow_delay(aec, x, in);
+    if (aec->watching) {
+        const float power = power_of(aec->near_before, n);
+        aec->in_power = ERLE_KEEP * aec->in_power + power;
+        aec->out_power = ERLE_KEEP * aec->out_power + power;
+        vc_echo_suppressor_process(aec->suppressor, NULL, in, out);
+        remember(aec, in, in_s16);
+        return;
+    }
     if (aec->locked) look_nearby(aec);
     const double was = aec->delay;
     if (aec->locked) move_reference(aec, was + aec->drift.per_block);
     const double from = aec->delay > 0.0 ? was : 0.0;
     vc_far_line_read(&aec->line, from, aec->delay - from, x, n);
-    vc_echo_filter_process(aec->filter, x, near, echo);
-    aec->heard = POWER_KEEP * aec->heard + power_of(near, n);
-    for (size_t i = 0; i < n; i++) near[i] -= echo[i];
+    vc_echo_filter_process(aec->filter, x, in, echo);
+    aec->heard = POWER_KEEP * aec->heard + power_of(in, n);
+    for (size_t i = 0; i < n; i++) near[i] = in[i] - echo[i];
     aec->left = POWER_KEEP * aec->left + power_of(near, n);
     if (aec->locked) {
         const double moved = vc_echo_drift_update(&aec->drift, echo, near, n);
@@ -346,8 +412,8 @@ static void process_block(vc_aec *aec, const float *in, const int16_t *far, floa
         aec->in_power = ERLE_KEEP * aec->in_power + power_of(aec->near_before, n);
         aec->out_power = ERLE_KEEP * aec->out_power + power_of(out, n);
     }
-    for (size_t i = 0; i < n; i++) aec->near_before[i] = near[i] + echo[i];
-    remember(aec);
+    remember(aec, in, in_s16);
+    consider_watching(aec, far_power);
 }
 
 vc_status vc_aec_process_s16(vc_aec *aec, const int16_t *near, const int16_t *far, int16_t *out,
@@ -358,8 +424,11 @@ vc_status vc_aec_process_s16(vc_aec *aec, const int16_t *near, const int16_t *fa
     float in[MAX_BLOCK], clean[MAX_BLOCK];
     for (size_t at = 0; at < n; at += block) {
         vc_convert_s16_to_f32(near + at, in, block);
-        process_block(aec, in, far ? far + at : NULL, clean);
-        vc_convert_f32_to_s16(clean, out + at, block);
+        process_block(aec, in, near + at, far ? far + at : NULL, clean);
+        if (vc_echo_suppressor_is_passing(aec->suppressor)) /* what was heard a block ago */
+            memcpy(out + at, aec->near_past + (PAST - 2) * block, block * sizeof(int16_t));
+        else
+            vc_convert_f32_to_s16(clean, out + at, block);
     }
     return VC_OK;
 }
@@ -374,17 +443,19 @@ vc_status vc_aec_process_f32(vc_aec *aec, const float *near, const float *far, f
     const size_t block = aec->block;
     if (n % block) return VC_E_LENGTH;
     float in[MAX_BLOCK];
-    int16_t sent[MAX_BLOCK];
+    int16_t in_s16[MAX_BLOCK], sent[MAX_BLOCK];
     for (size_t at = 0; at < n; at += block) {
         for (size_t i = 0; i < block; i++) in[i] = sane(near[at + i]);
+        vc_convert_f32_to_s16(in, in_s16, block);
         if (far) vc_convert_f32_to_s16(far + at, sent, block);
-        process_block(aec, in, far ? sent : NULL, out + at);
+        process_block(aec, in, in_s16, far ? sent : NULL, out + at);
     }
     return VC_OK;
 }
 
 void vc_aec_delay_changed(vc_aec *aec, int samples)
 {
+    if (aec->watching) return; /* there is no path that could move */
     /* No echo comes before its sound, whatever is told. */
     const double least = aec->locked ? -(aec->delay + aec->offset) : -aec->delay;
     move_reference(aec, aec->delay + fmax(samples, least));

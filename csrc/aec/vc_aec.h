@@ -9,8 +9,9 @@
  *     vc_aec_create(&aec, &config);
  *     vc_aec_process_s16(aec, near, far, out, 160);     10 ms at 16 kHz
  *
- * The output is VC_AEC_DELAY_MS late. Before the first far end and a second after the last it is
- * the input, that much later, bit for bit. One thread at a time; handles are independent.
+ * The output is VC_AEC_DELAY_MS late. Before the first far end, a second after the last, and where
+ * nothing has come back of 3 s of voice, it is the input, that much later, bit for bit. One thread
+ * at a time; handles are independent.
  */
 #ifndef VC_AEC_H
 #define VC_AEC_H
@@ -51,7 +52,7 @@ VC_RT void vc_aec_delay_changed(vc_aec *aec, int samples);
 
 /* 0..1: how much of the newest block's output may be echo; 0 with no far end. */
 VC_RT float vc_aec_echo_likelihood(const vc_aec *aec);
-/* From a far sample to its echo, in samples; below 0: no echo was found yet. */
+/* From a far sample to its echo, in samples; below 0: there is none yet, or none any more. */
 VC_RT double vc_aec_delay_samples(const vc_aec *aec);
 /* In the newest estimate of the delay: below 10 it is chance, 20 is sure. */
 VC_RT float vc_aec_confidence(const vc_aec *aec);

@@ -14,24 +14,37 @@
 #include <math.h>
 #include <string.h>
 
+#include "aec/vc_echo_kernels.h"
 #include "dsp/vc_fft.h"
 
-enum { HOP = 64, SIZE = 128, FIRST_BIN = 10, BINS = 32, DELAYS = 63, PAST = 64, TAPS = 32 };
-enum { BLOCK_4K = 40, MAX_BLOCK = 160 };
+enum {
+    HOP = 64,
+    SIZE = 128,
+    FIRST_BIN = 10,
+    BINS = VC_ECHO_LAG_BINS,
+    DELAYS = 63,
+    PAST = 64,
+    TAPS = 32
+};
+enum { BLOCK_4K = 40, MAX_BLOCK = 160, PADDED_4K = 48, MAX_FACTOR = 4, LINE = 80 };
 enum { SPAN = 94, KEPT = 256 }; /* blocks: 1.5 s; SPAN and the longest delay at least */
 
 static const float KEEP = 0.97f;  /* a block of 16 ms: half a second */
 static const float LOUD = 1e-5f;  /* power of a far block that is worth a look */
+static const float QUIET = 1e-7f; /* power of a near sample in which there is nothing to find */
 static const float WHOLE = 32.0f; /* a far bin at its long-term power, in int8 */
 
 struct vc_delay_estimator {
     const vc_allocator *allocator;
     vc_fft *fft;
-    size_t factor; /* of decimation */
-    float taps[TAPS], window[HOP];
+    const vc_echo_kernels *kernels;
+    size_t factor;    /* of decimation */
+    float taps[TAPS]; /* [phase][tap] */
+    float window[HOP];
     float far_line[TAPS + MAX_BLOCK], near_line[TAPS + MAX_BLOCK];
     float far[SIZE], near[HOP];
     size_t fill, newest;
+    int rest;
     float far_power[BINS], near_power[BINS];
     float far_sum, near_sum, blocks; /* of the average */
     float re[DELAYS][BINS], im[DELAYS][BINS];
@@ -48,22 +61,27 @@ vc_status vc_delay_estimator_create(vc_delay_estimator **out, int rate_hz, vc_cp
     if (!out) return VC_E_NULL;
     *out = NULL;
     if (rate_hz != 8000 && rate_hz != 16000) return VC_E_RATE;
+    vc_cpu_level level;
+    vc_status status = vc_cpu_resolve(cpu_level, &level);
+    if (status != VC_OK) return status;
     vc_delay_estimator *s = vc_allocate(allocator, sizeof *s);
     if (!s) return VC_E_MEMORY;
+    s->kernels = vc_echo_kernels_of(level);
     s->allocator = allocator;
     s->factor = (size_t)rate_hz / 4000;
     const float pi = 3.14159265f, cut = 3200.0f / (float)rate_hz; /* a low-pass at 1.6 kHz */
-    float sum = 0.0f;
+    float sum = 0.0f, taps[TAPS];
     for (int i = 0; i < TAPS; i++) {
         float t = (float)i - 0.5f * (float)(TAPS - 1);
         float hann = 0.5f - 0.5f * cosf(2.0f * pi * ((float)i + 0.5f) / TAPS);
-        s->taps[i] = sinf(pi * cut * t) / (pi * t) * hann;
-        sum += s->taps[i];
+        taps[i] = sinf(pi * cut * t) / (pi * t) * hann;
+        sum += taps[i];
     }
-    for (int i = 0; i < TAPS; i++) s->taps[i] /= sum;
+    const size_t each = TAPS / s->factor;
+    for (size_t i = 0; i < TAPS; i++) s->taps[i % s->factor * each + i / s->factor] = taps[i] / sum;
     for (int i = 0; i < HOP; i++)
         s->window[i] = 0.5f - 0.5f * cosf(2.0f * pi * ((float)i + 0.5f) / HOP);
-    vc_status status = vc_fft_create(&s->fft, SIZE, cpu_level, allocator);
+    status = vc_fft_create(&s->fft, SIZE, cpu_level, allocator);
     if (status != VC_OK) {
         vc_delay_estimator_destroy(s);
         return status;
@@ -95,20 +113,28 @@ void vc_delay_estimator_reset(vc_delay_estimator *s)
     memset(s->near_loudness, 0, sizeof s->near_loudness);
     s->heard = 0;
     s->fill = s->newest = 0;
+    s->rest = 0;
     s->far_sum = s->near_sum = s->blocks = 0.0f;
 }
 
 static void decimate(const vc_delay_estimator *s, float *line, const float *in, float *out)
 {
-    const size_t n = BLOCK_4K * s->factor;
+    const size_t factor = s->factor, n = BLOCK_4K * factor, each = TAPS / factor;
+    float x[LINE], y[MAX_FACTOR][PADDED_4K];
     memcpy(line + TAPS, in, n * sizeof(float));
-    for (size_t i = 0; i < BLOCK_4K; i++) {
-        const float *x = line + (i + 1) * s->factor;
-        float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-        for (size_t k = 0; k < TAPS; k += 4)
-            for (size_t j = 0; j < 4; j++) sum[j] += s->taps[k + j] * x[k + j];
-        out[i] = (sum[0] + sum[2]) + (sum[1] + sum[3]);
+    const size_t span = BLOCK_4K + each;
+    for (size_t p = 0; p < factor; p++) {
+        if (factor == 2)
+            for (size_t i = 0; i < span; i++) x[i] = line[i * 2 + p];
+        else
+            for (size_t i = 0; i < span; i++) x[i] = line[i * 4 + p];
+        memset(x + span, 0, (LINE - span) * sizeof(float));
+        s->kernels->fir(s->taps + p * each, each, x + 1, y[p], PADDED_4K);
     }
+    if (factor == 2)
+        for (size_t i = 0; i < BLOCK_4K; i++) out[i] = y[0][i] + y[1][i];
+    else
+        for (size_t i = 0; i < BLOCK_4K; i++) out[i] = (y[0][i] + y[2][i]) + (y[1][i] + y[3][i]);
     memmove(line, line + n, TAPS * sizeof(float));
 }
 
@@ -169,23 +195,13 @@ static void find_peak(vc_delay_estimator *s, size_t best, vc_delay_estimate *est
 
 /* Takes the near block's cross spectrum with each far block into the averages; returns the far
  * block whose average holds most power. */
-static size_t accumulate(vc_delay_estimator *s, const float *restrict re, const float *restrict im)
+static size_t accumulate(vc_delay_estimator *s, const float *re, const float *im)
 {
     float most = 0.0f;
     size_t best = 0;
     for (size_t d = 0; d < DELAYS; d++) {
-        const int8_t *restrict x = s->x[(s->newest + PAST - d) % PAST][0];
-        float *restrict to_re = s->re[d], *restrict to_im = s->im[d];
-        float a[2 * BINS], sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-        for (size_t k = 0; k < 2 * BINS; k++) a[k] = (float)x[k];
-        for (size_t k = 0; k < BINS; k++) {
-            to_re[k] = KEEP * to_re[k] + re[k] * a[k] + im[k] * a[BINS + k];
-            to_im[k] = KEEP * to_im[k] + im[k] * a[k] - re[k] * a[BINS + k];
-        }
-        for (size_t k = 0; k < BINS; k += 4)
-            for (size_t j = 0; j < 4; j++)
-                sum[j] += to_re[k + j] * to_re[k + j] + to_im[k + j] * to_im[k + j];
-        const float power = (sum[0] + sum[2]) + (sum[1] + sum[3]);
+        const int8_t *x = s->x[(s->newest + PAST - d) % PAST][0];
+        const float power = s->kernels->correlate(x, re, im, KEEP, s->re[d], s->im[d]);
         if (power > most) most = power, best = d;
     }
     return best;
@@ -208,6 +224,11 @@ static vc_status step(vc_delay_estimator *s, vc_delay_estimate *estimate)
         far_sum += (float)(xr[k] * xr[k] + xi[k] * xi[k]);
     }
     if (!memchr(s->loud, 1, sizeof s->loud)) return VC_NEED_MORE;
+    if (s->rest) {
+        float power = 0.0f;
+        for (size_t i = 0; i < HOP; i++) power += s->near[i] * s->near[i];
+        if (power < QUIET * HOP) return VC_NEED_MORE;
+    }
 
     memset(s->time, 0, sizeof s->time);
     for (size_t i = 0; i < HOP; i++) s->time[HOP + i] = s->near[i] * s->window[i];
@@ -217,7 +238,9 @@ static vc_status step(vc_delay_estimator *s, vc_delay_estimate *estimate)
     s->far_sum = KEEP * s->far_sum + far_sum;
     s->near_sum = KEEP * s->near_sum + near_sum;
     s->blocks = KEEP * s->blocks + 1.0f;
-    find_peak(s, accumulate(s, re, im), estimate);
+    const size_t best = accumulate(s, re, im);
+    if (!estimate) return VC_NEED_MORE;
+    find_peak(s, best, estimate);
     return VC_OK;
 }
 
@@ -236,6 +259,11 @@ float vc_delay_estimator_likeness(const vc_delay_estimator *s, float delay_sampl
     }
     const float n = (float)SPAN, own = (xx - x * x / n) * (yy - y * y / n);
     return own > 0.0f ? (xy - x * y / n) / sqrtf(own) : 0.0f;
+}
+
+void vc_delay_estimator_rest(vc_delay_estimator *s, int rest)
+{
+    s->rest = rest;
 }
 
 void vc_delay_estimator_forget(vc_delay_estimator *s)

@@ -25,7 +25,7 @@ typedef struct vc_delay_estimate {
 } vc_delay_estimate;
 
 /* rate_hz / 100 samples of each. VC_OK when the estimate was made anew (every 16 ms while there is
- * far end), else VC_NEED_MORE. */
+ * far end), else VC_NEED_MORE. estimate: NULL if none is wanted now, which costs less. */
 VC_RT vc_status vc_delay_estimator_process(vc_delay_estimator *estimator, const float *far,
                                            const float *near, vc_delay_estimate *estimate);
 
@@ -33,6 +33,9 @@ VC_RT vc_status vc_delay_estimator_process(vc_delay_estimator *estimator, const 
  * correlation. An echo rises and falls with its sound. Two who take turns do not, though a vowel of
  * one may look like an echo of the other's last one to the estimate. */
 VC_RT float vc_delay_estimator_likeness(const vc_delay_estimator *estimator, float delay_samples);
+
+/* 1: from now on, what is quieter at the near end than -70 dBFS is not looked at. */
+VC_RT void vc_delay_estimator_rest(vc_delay_estimator *estimator, int rest);
 
 /* The echo has moved: what was heard so far tells nothing any more. */
 VC_RT void vc_delay_estimator_forget(vc_delay_estimator *estimator);

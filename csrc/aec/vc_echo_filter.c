@@ -72,19 +72,6 @@ size_t vc_echo_filter_size(int rate_hz)
     return rate_hz == 16000 ? 512 : 256;
 }
 
-static const vc_echo_kernels *kernels_of(vc_cpu_level level)
-{
-#if defined(__x86_64__)
-    if (level == VC_CPU_AVX512) return &vc_echo_kernels_avx512;
-    if (level == VC_CPU_AVX2) return &vc_echo_kernels_avx2;
-#elif defined(__aarch64__)
-    if (level == VC_CPU_NEON) return &vc_echo_kernels_neon;
-#else
-    (void)level;
-#endif
-    return &vc_echo_kernels_c;
-}
-
 vc_status vc_echo_filter_create(vc_echo_filter **out, const vc_echo_filter_config *config)
 {
     if (!out || !config || !config->spectrum) return VC_E_NULL;
@@ -104,7 +91,7 @@ vc_status vc_echo_filter_create(vc_echo_filter **out, const vc_echo_filter_confi
         vc_allocate(config->allocator, head + floats * sizeof(float) + halves * sizeof(uint16_t));
     if (!filter) return VC_E_MEMORY;
     filter->config = *config;
-    filter->kernels = kernels_of(level);
+    filter->kernels = vc_echo_kernels_of(level);
     filter->block = (size_t)config->rate_hz / 100;
     filter->size = size;
     filter->history = history;
@@ -352,6 +339,7 @@ void vc_echo_filter_process(vc_echo_filter *filter, const float *far, const floa
     const float lost = filter->settled < PATIENCE_BLOCKS ? LOST_GAIN * misfit_of(filter) : 0.0f;
     for (size_t k = 0; k < bins; k++)
         filter->residual[k] = share * trust * variance[k] + lost * (re[k] * re[k] + im[k] * im[k]);
+    if (was == 1.0f && trust == 1.0f) return;
     for (size_t i = 0; i < block; i++)
         echo[i] *= was + (trust - was) * ((float)i + 0.5f) / (float)block;
 }

@@ -1,11 +1,11 @@
-/* vc_echo_kernels: the echo path as vc_echo_filter keeps it and the two passes over it of each CPU
- * level (internal). */
+/* vc_echo_kernels: the echo path as vc_echo_filter keeps it, and what the echo canceller's units
+ * have code of each CPU level for (internal). */
 #ifndef VC_ECHO_KERNELS_H
 #define VC_ECHO_KERNELS_H
 
-#include "base/vc_base.h"
+#include "base/vc_cpu.h"
 
-enum { VC_ECHO_MAX_PARTS = 13 };
+enum { VC_ECHO_MAX_PARTS = 13, VC_ECHO_LAG_BINS = 32 };
 
 /* Real and imaginary parts in arrays of their own; bins is a multiple of 16. */
 typedef struct vc_echo_path {
@@ -28,7 +28,16 @@ typedef struct vc_echo_kernels {
     /* w += p step conj(x) e and p (1 - spend p step |x|^2), plus the process noise. */
     void (*learn)(const vc_echo_path *path, const float *re, const float *im, const float *step,
                   const vc_echo_rates *rates);
+    /* out[i] = sum of taps[k] x[i + k], k < count; count: even; n: a multiple of 16. */
+    void (*fir)(const float *taps, size_t count, const float *x, float *out, size_t n);
+    /* to = keep to + near conj(far) in VC_ECHO_LAG_BINS bins; far: [re, im][bin]. Returns to's
+     * power. */
+    float (*correlate)(const int8_t *far, const float *near_re, const float *near_im, float keep,
+                       float *to_re, float *to_im);
 } vc_echo_kernels;
+
+/* level: resolved. */
+const vc_echo_kernels *vc_echo_kernels_of(vc_cpu_level level);
 
 extern const vc_echo_kernels vc_echo_kernels_c;
 extern const vc_echo_kernels vc_echo_kernels_avx2;

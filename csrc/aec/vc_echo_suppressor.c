@@ -29,6 +29,7 @@ static const float ERROR_KEEP = 0.5f, BAND_KEEP = 0.6f, NOISE_KEEP = 0.85f, NOIS
 static const float RESIDUAL_HOLD = 0.6f;   /* a block: late reverberation */
 static const float RESIDUAL_MARGIN = 2.0f; /* of the echo, for evidence */
 static const float EVIDENCE_FROM_DB = 12.0f, EVIDENCE_OVER_DB = 10.0f;
+static const float EVIDENCE_FROM = 15.0f; /* less is none, and needs no logarithm */
 static const float PRESENT_FROM = 0.08f, PRESENT_OVER = 0.12f; /* mean evidence of the bands */
 static const float PRESENT_UP = 0.7f, PRESENT_DOWN = 0.02f, PRESENT_NOT = 0.3f;
 static const float ALL_ECHO = 20.0f; /* expected over error at which it is surely all echo */
@@ -40,7 +41,7 @@ struct vc_echo_suppressor {
     const vc_allocator *allocator;
     vc_spectrum *spectrum;
     size_t block, bins, bands;
-    int passing; /* the block before was let through */
+    int passing; /* the last blocks that were let through, up to two */
     int noise_blocks;
     uint32_t random;
     float presence, likelihood;
@@ -89,7 +90,7 @@ void vc_echo_suppressor_reset(vc_echo_suppressor *s)
     memset(s->r_band, 0, sizeof s->r_band);
     memset(s->noise_smooth, 0, sizeof s->noise_smooth);
     for (size_t k = 0; k < MAX_BINS; k++) s->noise_min[k] = s->noise_next[k] = INFINITY;
-    s->passing = 1;
+    s->passing = 2;
     s->noise_blocks = 0;
     s->presence = s->likelihood = 0.0f;
     s->random = 1;
@@ -110,12 +111,12 @@ static void pass(vc_echo_suppressor *s, const float *error, float *out)
             out[i] = s->tail[i] + s->before[i] * s->window[i] * s->window[i];
     for (size_t i = 0; i < n; i++) s->tail[i] = error[i] * s->window[n + i] * s->window[n + i];
     memcpy(s->before, error, n * sizeof(float));
-    s->passing = 1;
+    s->passing = s->passing ? 2 : 1;
     s->presence = s->likelihood = 0.0f;
 }
 
 /* Bin k with its neighbours, 1/4 1/2 1/4. */
-static void smooth_across(const float *in, float *out, size_t n)
+static void smooth_across(const float *restrict in, float *restrict out, size_t n)
 {
     out[0] = 0.5f * (in[0] + in[1]);
     for (size_t k = 1; k + 1 < n; k++) out[k] = 0.5f * in[k] + 0.25f * (in[k - 1] + in[k + 1]);
@@ -158,8 +159,10 @@ static void judge(vc_echo_suppressor *s, const float *e_now, const float *r_now)
         s->r_band[b] = BAND_KEEP * s->r_band[b] + (1.0f - BAND_KEEP) * r;
         const float expected = RESIDUAL_MARGIN * s->r_band[b];
         const float over = s->e_band[b] / (expected + 2.0f * NOISE_BIAS * noise + 1e-9f);
-        const float over_db = 10.0f * log10f(over + TINY);
-        evidence += clamp((over_db - EVIDENCE_FROM_DB) / EVIDENCE_OVER_DB, 0.0f, 1.0f);
+        if (over > EVIDENCE_FROM) {
+            const float over_db = 10.0f * log10f(over) - EVIDENCE_FROM_DB;
+            evidence += clamp(over_db / EVIDENCE_OVER_DB, 0.0f, 1.0f);
+        }
         echo += fminf(4.0f * expected, s->e_band[b]);
         all += s->e_band[b];
         most += expected;
@@ -243,6 +246,11 @@ void vc_echo_suppressor_process(vc_echo_suppressor *s, const float *residual, co
     }
     memcpy(s->before, error, n * sizeof(float));
     s->passing = 0;
+}
+
+int vc_echo_suppressor_is_passing(const vc_echo_suppressor *s)
+{
+    return s->passing > 1;
 }
 
 float vc_echo_suppressor_likelihood(const vc_echo_suppressor *s)

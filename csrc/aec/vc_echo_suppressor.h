@@ -23,6 +23,8 @@ VC_RT void vc_echo_suppressor_reset(vc_echo_suppressor *suppressor);
  * none: from the second such block on, what comes out is what went in, bit for bit. */
 VC_RT void vc_echo_suppressor_process(vc_echo_suppressor *suppressor, const float *residual,
                                       const float *error, float *out);
+/* The last block came out as it had gone in. */
+VC_RT int vc_echo_suppressor_is_passing(const vc_echo_suppressor *suppressor);
 /* What passed for the caller so far was an echo that had not been found yet. */
 VC_RT void vc_echo_suppressor_echo_found(vc_echo_suppressor *suppressor);
 /* 0..1: the share of the last block that is echo. */

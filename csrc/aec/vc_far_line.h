@@ -7,7 +7,7 @@
 #ifndef VC_FAR_LINE_H
 #define VC_FAR_LINE_H
 
-#include "base/vc_base.h"
+#include "aec/vc_echo_kernels.h"
 
 #define VC_FAR_LINE_MAX_BLOCK 160
 /* The least delay: the taps to the right of the sample. */
@@ -17,10 +17,12 @@ typedef struct vc_far_line {
     int16_t *ring;
     size_t mask;
     uint64_t end;
+    const vc_echo_kernels *kernels;
 } vc_far_line;
 
 /* ring: n samples, a power of two. */
-VC_RT void vc_far_line_init(vc_far_line *line, int16_t *ring, size_t n);
+VC_RT void vc_far_line_init(vc_far_line *line, int16_t *ring, size_t n,
+                            const vc_echo_kernels *kernels);
 VC_RT void vc_far_line_push(vc_far_line *line, const int16_t *samples, size_t n);
 /* The longest delay that can be read. */
 VC_RT double vc_far_line_max_delay_samples(const vc_far_line *line);

@@ -1,6 +1,5 @@
-/* body_echo: the two passes of vc_echo_kernels.h over all partitions of the echo path. The
- * including file defines VC_ECHO_TABLE, the name of the table of its level. The method is in
- * vc_echo_filter.c. */
+/* body_echo: what vc_echo_kernels.h lists. The including file defines VC_ECHO_TABLE, the name of
+ * the table of its level. The methods are in vc_echo_filter.c and vc_delay_estimator.c. */
 #include "aec/vc_echo_kernels.h"
 #include "kernels/vc_lanes.h"
 
@@ -52,4 +51,41 @@ static void learn(const vc_echo_path *path, const float *restrict re, const floa
     }
 }
 
-const vc_echo_kernels VC_ECHO_TABLE = {predict, learn};
+/* Products and sums apart, in pairs of taps: the same bits at each level. */
+static void fir(const float *restrict taps, size_t count, const float *restrict x,
+                float *restrict out, size_t n)
+{
+    for (size_t i = 0; i < n; i += VC_LANES) {
+        vc_lanes even = vc_lanes_zero(), odd = vc_lanes_zero();
+        for (size_t k = 0; k < count; k += 2) {
+            even =
+                vc_lanes_add(even, vc_lanes_mul(vc_lanes_fill(taps[k]), vc_lanes_load(x + i + k)));
+            odd = vc_lanes_add(
+                odd, vc_lanes_mul(vc_lanes_fill(taps[k + 1]), vc_lanes_load(x + i + k + 1)));
+        }
+        vc_lanes_store(out + i, vc_lanes_add(even, odd));
+    }
+}
+
+static float correlate(const int8_t *restrict far, const float *restrict near_re,
+                       const float *restrict near_im, float keep, float *restrict to_re,
+                       float *restrict to_im)
+{
+    const vc_lanes kept = vc_lanes_fill(keep);
+    vc_lanes power = vc_lanes_zero();
+    for (size_t k = 0; k < VC_ECHO_LAG_BINS; k += VC_LANES) {
+        const vc_lanes xr = vc_lanes_load_s8(far + k);
+        const vc_lanes xi = vc_lanes_load_s8(far + VC_ECHO_LAG_BINS + k);
+        const vc_lanes nr = vc_lanes_load(near_re + k), ni = vc_lanes_load(near_im + k);
+        vc_lanes re = vc_lanes_mul(kept, vc_lanes_load(to_re + k));
+        vc_lanes im = vc_lanes_mul(kept, vc_lanes_load(to_im + k));
+        re = vc_lanes_add(vc_lanes_add(re, vc_lanes_mul(nr, xr)), vc_lanes_mul(ni, xi));
+        im = vc_lanes_sub(vc_lanes_add(im, vc_lanes_mul(ni, xr)), vc_lanes_mul(nr, xi));
+        vc_lanes_store(to_re + k, re);
+        vc_lanes_store(to_im + k, im);
+        power = vc_lanes_add(power, vc_lanes_add(vc_lanes_mul(re, re), vc_lanes_mul(im, im)));
+    }
+    return vc_lanes_sum(power);
+}
+
+const vc_echo_kernels VC_ECHO_TABLE = {predict, learn, fir, correlate};

@@ -35,6 +35,8 @@ typedef __m512 vc_lanes;
 #define vc_lanes_load_bf16(p)                                                                      \
     _mm512_castsi512_ps(                                                                           \
         _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(p))), 16))
+#define vc_lanes_load_s8(p)                                                                        \
+    _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(p))))
 #define vc_lanes_add(a, b)         _mm512_add_ps((a), (b))
 #define vc_lanes_sub(a, b)         _mm512_sub_ps((a), (b))
 #define vc_lanes_mul(a, b)         _mm512_mul_ps((a), (b))
@@ -53,6 +55,8 @@ typedef __m256 vc_lanes;
 #define vc_lanes_load_bf16(p)                                                                      \
     _mm256_castsi256_ps(                                                                           \
         _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(p))), 16))
+#define vc_lanes_load_s8(p)                                                                        \
+    _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(p))))
 #define vc_lanes_add(a, b)         _mm256_add_ps((a), (b))
 #define vc_lanes_sub(a, b)         _mm256_sub_ps((a), (b))
 #define vc_lanes_mul(a, b)         _mm256_mul_ps((a), (b))
@@ -82,6 +86,13 @@ typedef float32x4_t vc_lanes;
 #define vc_lanes_nmadd(a, b, from) vfmsq_f32((from), (a), (b))
 #define vc_lanes_sum(v)            vaddvq_f32(v)
 
+static inline vc_lanes vc_lanes_load_s8(const int8_t *p)
+{
+    int32_t four;
+    __builtin_memcpy(&four, p, sizeof four);
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four))))));
+}
+
 #else
 
 #define VC_LANES                   4
@@ -109,6 +120,11 @@ static inline vc_lanes vc_lanes_load(const float *p)
 static inline void vc_lanes_store(float *p, vc_lanes v)
 {
     memcpy(p, &v, sizeof v);
+}
+
+static inline vc_lanes vc_lanes_load_s8(const int8_t *p)
+{
+    return (vc_lanes){(float)p[0], (float)p[1], (float)p[2], (float)p[3]};
 }
 
 static inline vc_lanes vc_lanes_load_bf16(const uint16_t *p)

@@ -195,6 +195,44 @@ VC_TEST(likelihood_is_high_for_an_echo_and_none_without)
     vc_call_echo_destroy(echo);
 }
 
+VC_TEST(a_call_without_echo_passes_and_one_that_begins_is_found)
+{
+    /* The agent speaks over a silent line for 8 s, then a caller is heard, bit for bit and as no
+     * echo; then the caller's side turns its loudspeaker on: 20 dB from 1.5 s on, and an echo. */
+    static line l;
+    memset(&l, 0, sizeof l);
+    l.delay = 1 << 24; /* never */
+    vc_call_echo *echo = create();
+    int16_t near[FRAME], out[FRAME + VC_CALL_ECHO_EXTRA], before[2 * FRAME] = {0};
+    int64_t first;
+    int wrong = 0;
+    uint32_t own = 9;
+    for (int t = 0; t < 600; t++) {
+        send(&l, echo, 0);
+        for (int i = 0; i < FRAME; i++)
+            near[i] = (int16_t)(t < 400 ? 0 : (int16_t)(vc_test_random(&own) >> 16) / 16);
+        l.near_end += FRAME;
+        const size_t n = vc_call_echo_process(echo, near, FRAME, 1, out, &first);
+        memcpy(before, before + FRAME, FRAME * sizeof(int16_t));
+        memcpy(before + FRAME, near, FRAME * sizeof(int16_t));
+        if (t < 400) continue;
+        wrong += n != FRAME || memcmp(out, before + FRAME - BLOCK, n * sizeof(int16_t)) != 0;
+        wrong += vc_call_echo_likelihood(echo, first, n) != 0.0f;
+    }
+    VC_CHECK_EQ(wrong, 0);
+    vc_call_echo_stats stats;
+    vc_call_echo_get_stats(echo, &stats);
+    VC_CHECK(!stats.found);
+    l.delay = ROOM;
+    double left_db = run(&l, echo, 125, 1); /* 2.5 s, of which the last is weighed */
+    VC_CHECK(left_db < -20.0);
+    int64_t last = l.near_end - BLOCK;
+    VC_CHECK(vc_call_echo_likelihood(echo, last - 256, 256) > 0.5f);
+    vc_call_echo_get_stats(echo, &stats);
+    VC_CHECK(stats.found && fabs(stats.delay_samples - ROOM) < 8.0);
+    vc_call_echo_destroy(echo);
+}
+
 VC_TEST(reset_is_a_new_one)
 {
     static line a, b;
@@ -262,4 +300,5 @@ VC_MAIN(VC_RUN(positions_and_samples_are_those_received) VC_RUN(an_echo_goes_wha
             VC_RUN(a_late_first_packet_moves_the_offset_and_the_delay_stays)
                 VC_RUN(a_timeline_that_breaks_is_paired_anew)
                     VC_RUN(likelihood_is_high_for_an_echo_and_none_without)
-                        VC_RUN(reset_is_a_new_one) VC_RUN(bad_settings_and_memory))
+                        VC_RUN(a_call_without_echo_passes_and_one_that_begins_is_found)
+                            VC_RUN(reset_is_a_new_one) VC_RUN(bad_settings_and_memory))

@@ -174,6 +174,46 @@ VC_TEST(reset_is_new_and_levels_agree)
     }
 }
 
+VC_TEST(who_asks_seldom_hears_the_same)
+{
+    /* Oracle: one that is asked for each estimate. Bit for bit. */
+    enum { RATE = 8000, N = 3 * RATE, BLOCK = RATE / 100 };
+    vc_delay_estimator *often = make(RATE, VC_CPU_AUTO), *seldom = make(RATE, VC_CPU_AUTO);
+    scene(N, RATE, 1, 777, 0, 14);
+    int asked = 0;
+    for (int at = 0; at < N; at += BLOCK) {
+        vc_delay_estimate a = {0}, b = {0};
+        const int ask = at / BLOCK % 50 > 40;
+        const vc_status one = vc_delay_estimator_process(often, far + at, near + at, &a);
+        const vc_status two =
+            vc_delay_estimator_process(seldom, far + at, near + at, ask ? &b : NULL);
+        VC_CHECK_EQ(two, ask ? one : VC_NEED_MORE);
+        if (!ask || one != VC_OK) continue;
+        asked++;
+        VC_CHECK(memcmp(&a, &b, sizeof a) == 0);
+    }
+    VC_CHECK(asked > 20);
+    vc_delay_estimator_destroy(often);
+    vc_delay_estimator_destroy(seldom);
+}
+
+VC_TEST(at_rest_silence_is_not_looked_at)
+{
+    /* Noise at -75 dBFS is nothing; an echo that follows it is found as without rest. */
+    enum { RATE = 8000, N = 4 * RATE, BLOCK = RATE / 100, DELAY = 500 };
+    vc_delay_estimator *estimator = make(RATE, VC_CPU_AUTO);
+    vc_delay_estimator_rest(estimator, 1);
+    scene(N, RATE, 1, DELAY, 0, 15);
+    uint32_t seed = 16;
+    vc_test_white(near, N / 2, 3e-4f, &seed);
+    vc_delay_estimate now;
+    for (int at = 0; at < N / 2; at += BLOCK)
+        VC_CHECK_EQ(vc_delay_estimator_process(estimator, far + at, near + at, &now), VC_NEED_MORE);
+    const found f = run(estimator, RATE, N / 2, N / 2, DELAY);
+    VC_CHECK(f.first >= 0 && f.first <= 60);
+    vc_delay_estimator_destroy(estimator);
+}
+
 VC_TEST(rejects_and_memory)
 {
     vc_delay_estimator *estimator;
@@ -204,4 +244,5 @@ VC_TEST(rejects_and_memory)
 VC_MAIN(VC_RUN(known_delays) VC_RUN(a_jump_is_found) VC_RUN(who_forgets_finds_a_jump_sooner)
             VC_RUN(nothing_is_found_in_nothing)
                 VC_RUN(an_echo_is_as_loud_as_its_sound_and_turns_are_not)
-                    VC_RUN(reset_is_new_and_levels_agree) VC_RUN(rejects_and_memory))
+                    VC_RUN(reset_is_new_and_levels_agree) VC_RUN(who_asks_seldom_hears_the_same)
+                        VC_RUN(at_rest_silence_is_not_looked_at) VC_RUN(rejects_and_memory))

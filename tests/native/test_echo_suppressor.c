@@ -72,12 +72,16 @@ VC_TEST(nothing_to_expect_passes_bit_for_bit)
             vc_echo_suppressor_process(u.suppressor, NULL, in + at, out + at);
         VC_CHECK(memcmp(out + n, in, (size_t)(rate_hz - n) * sizeof *in) == 0);
         VC_CHECK_EQ(vc_echo_suppressor_likelihood(u.suppressor), 0.0f);
+        VC_CHECK(vc_echo_suppressor_is_passing(u.suppressor));
         /* From suppressing to passing: one block goes over, the next is exact again. */
         vc_test_speechlike(echo, rate_hz, rate_hz, &seed);
         memset(caller, 0, sizeof caller);
         (void)run(&u, rate_hz);
-        for (int at = 0; at < rate_hz; at += n)
+        VC_CHECK(!vc_echo_suppressor_is_passing(u.suppressor));
+        for (int at = 0; at < rate_hz; at += n) {
             vc_echo_suppressor_process(u.suppressor, NULL, in + at, out + at);
+            VC_CHECK_EQ(vc_echo_suppressor_is_passing(u.suppressor), at > 0);
+        }
         VC_CHECK(vc_test_finite(out, n));
         VC_CHECK(memcmp(out + 2 * n, in + n, (size_t)(rate_hz - 2 * n) * sizeof *in) == 0);
         destroy(&u);

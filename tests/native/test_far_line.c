@@ -8,6 +8,7 @@
 enum { RING = 2048, BLOCK = 160 };
 static int16_t ring[RING];
 static const double AMPLITUDE = 20000.0;
+static vc_cpu_level level_used; /* of the tests that follow */
 
 /* A sine, and how much of it is in the line. */
 typedef struct sent {
@@ -18,7 +19,7 @@ typedef struct sent {
 
 static void start(sent *s, double of_nyquist)
 {
-    vc_far_line_init(&s->line, ring, RING);
+    vc_far_line_init(&s->line, ring, RING, vc_echo_kernels_of(level_used));
     s->turn = VC_TEST_PI * of_nyquist;
     s->n = 0;
 }
@@ -81,7 +82,7 @@ VC_TEST(whole_delays_are_copies)
     int16_t x[3 * RING];
     uint32_t seed = 2;
     for (int i = 0; i < 3 * RING; i++) x[i] = (int16_t)(vc_test_random(&seed) >> 16);
-    vc_far_line_init(&line, ring, RING);
+    vc_far_line_init(&line, ring, RING, vc_echo_kernels_of(level_used));
     for (int i = 0; i < 3 * RING; i += BLOCK / 2) {
         const int end = i + BLOCK / 2 < 3 * RING ? i + BLOCK / 2 : 3 * RING;
         vc_far_line_push(&line, x + i, (size_t)(end - i));
@@ -100,4 +101,15 @@ VC_TEST(whole_delays_are_copies)
     VC_CHECK(vc_far_line_max_delay_samples(&line) >= RING - 200);
 }
 
-VC_MAIN(VC_RUN(sines_at_any_delay) VC_RUN(whole_delays_are_copies))
+static void use_the_widest(void)
+{
+    VC_NEED(vc_cpu_resolve(VC_CPU_AUTO, &level_used) == VC_OK);
+}
+
+static void use_plain(void)
+{
+    level_used = VC_CPU_C;
+}
+
+VC_MAIN(use_the_widest(); VC_RUN(sines_at_any_delay) VC_RUN(whole_delays_are_copies) use_plain();
+        VC_RUN(sines_at_any_delay) VC_RUN(whole_delays_are_copies))

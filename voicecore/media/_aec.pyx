@@ -217,7 +217,7 @@ cdef class EchoCanceller:
 
     @property
     def echo_delay_ms(self):
-        """From a sample that was sent to its echo, in milliseconds; None: no echo was found yet."""
+        """From a sample that was sent to its echo, in milliseconds; None: there is none."""
         self.claim()
         cdef double delay = vc_aec_delay_samples(self.handle)
         vc_guard_leave(&self.busy)
