@@ -34,6 +34,7 @@ static const float MISFIT = 0.5f;        /* of the filter, at which to look else
 static const float BETTER = 0.15f;       /* match that the estimator's delay has to have more */
 static const float UNEXPLAINED = 0.4f;   /* share of the microphone that the filter leaves */
 static const float SPAN_OF_JUMP = 0.35f; /* seconds of an estimate that no path speaks for */
+static const float LITTLE = 0.05f;       /* the same, at which no jump is in sight */
 static const float UNSETTLED = 0.01f;
 static const float POWER_KEEP = 0.93f; /* a block */
 static const float ERLE_KEEP = 0.995f; /* a block: two seconds */
@@ -270,11 +271,11 @@ static void look_nearby(vc_aec *aec)
     (void)align(aec, -1.0);
 }
 
-/* The learnt path explains what is heard: wherever the estimator saw an echo, it stays. */
+/* The learnt path takes all but little away: wherever the estimator saw an echo, it stays. */
 static int is_settled(const vc_aec *aec)
 {
     return aec->locked && vc_echo_filter_trust(aec->filter) > STILL_FITS &&
-           (vc_echo_filter_fit(aec->filter) >= FITS || aec->left <= UNEXPLAINED * aec->heard);
+           aec->left <= LITTLE * aec->heard;
 }
 
 /* Takes over a delay that several estimates in a row agree on. */
@@ -293,8 +294,7 @@ static void follow_delay(vc_aec *aec, const float *far, const float *near)
     aec->confidence = estimate.confidence;
     aec->agreed = fabsf(lag - aec->candidate) < AGREE_MS * ms ? aec->agreed + 1 : 0;
     aec->candidate = lag;
-    if (estimate.confidence < (aec->watching ? UNSURE_OF_NEW : UNSURE) ||
-        (aec->locked && fabsf(lag - known) < JUMP_MS * ms) ||
+    if (estimate.confidence < UNSURE || (aec->locked && fabsf(lag - known) < JUMP_MS * ms) ||
         vc_delay_estimator_likeness(aec->estimator, lag) < ALIKE)
         aec->agreed = 0;
     if (aec->agreed < AGREED) return;
