@@ -16,13 +16,13 @@ enum { MAX_BLOCK = 160, LINE_MS = 1024 };
 enum { PAST = VC_ECHO_ALIGN_MAX / MAX_BLOCK, TRY_BLOCKS = 4 };
 enum { UNHEARD_BLOCKS = 300, SIGN_BLOCKS = 8 }; /* of voice without an echo; that a sign is worth */
 
-static const float UNSURE = 8.0f, SURE = 20.0f, SURE_OF_JUMP = 30.0f,
-                   UNSURE_OF_NEW = 12.0f; /* the estimator's confidence */
-static const float ALIKE = 0.6f;      /* of the loudness; echoes of all sorts have 0.7 to 0.99 */
-static const float STILL_FITS = 0.9f; /* trust in the filter at which there was no jump */
-static const float CLOSE_MS = 8.0f;   /* one path may have peaks so far apart */
-static const float JUMP_MS = 1.0f;    /* less is left to the filter and the drift */
-static const float MARGIN_MS = 10.0f; /* that the echo path may begin before its peak */
+static const float UNSURE = 8.0f, SURE = 20.0f,
+                   SURE_OF_JUMP = 30.0f; /* the estimator's confidence */
+static const float ALIKE = 0.6f;         /* of the loudness; echoes of all sorts have 0.7 to 0.99 */
+static const float STILL_FITS = 0.9f;    /* trust in the filter at which there was no jump */
+static const float CLOSE_MS = 8.0f;      /* one path may have peaks so far apart */
+static const float JUMP_MS = 1.0f;       /* less is left to the filter and the drift */
+static const float MARGIN_MS = 10.0f;    /* that the echo path may begin before its peak */
 static const float AGREE_MS = 0.5f;
 static const int AGREED = 2, AGREED_UNSURE = 6, AGREED_UNSURE_OF_JUMP = 14; /* estimates in a row */
 static const double LEAST_JUMP = 0.5;                                       /* samples */
