@@ -295,7 +295,7 @@ static void follow_delay(vc_aec *aec, const float *far, const float *near)
     aec->agreed = fabsf(lag - aec->candidate) < AGREE_MS * ms ? aec->agreed + 1 : 0;
     aec->candidate = lag;
     if (estimate.confidence < UNSURE || (aec->locked && fabsf(lag - known) < JUMP_MS * ms) ||
-        vc_delay_estimator_likeness(aec->estimator, lag) < ALIKE)
+        (!aec->locked && vc_delay_estimator_likeness(aec->estimator, lag) < ALIKE))
         aec->agreed = 0;
     if (aec->agreed < AGREED) return;
     if (aec->locked && vc_echo_filter_is_proven(aec->filter) &&
