@@ -31,6 +31,7 @@ typedef struct line {
     int16_t sent[16 * 1024];
     int64_t sent_end, near_end;
     int delay;
+    int syllables; /* 1: the noise is loud for 0.1 s of 0.2 s */
 } line;
 
 static void send(line *l, vc_call_echo *echo, int silent)
@@ -38,6 +39,7 @@ static void send(line *l, vc_call_echo *echo, int silent)
     int16_t frame[FRAME];
     for (int i = 0; i < FRAME; i++) {
         frame[i] = silent ? 0 : noise();
+        if (l->syllables && l->sent_end / (5 * FRAME) % 2) frame[i] /= 8;
         l->sent[(l->sent_end + i) % (16 * 1024)] = frame[i];
     }
     l->sent_end += FRAME;
@@ -202,6 +204,7 @@ VC_TEST(a_call_without_echo_passes_and_one_that_begins_is_found)
     static line l;
     memset(&l, 0, sizeof l);
     l.delay = 1 << 24; /* never */
+    l.syllables = 1;
     vc_call_echo *echo = create();
     int16_t near[FRAME], out[FRAME + VC_CALL_ECHO_EXTRA], before[2 * FRAME] = {0};
     int64_t first;
