@@ -1,9 +1,8 @@
 /* vc_aec where nothing comes back: the input passes bit for bit, and an echo that begins later is
  * found and goes as quickly as one at the start. Oracles: the input itself; a simulated room's
- * echo. Bounds: 20 dB from 1.5 s behind the echo's begin on (2 s
- * where a caller was heard just before), its delay
- * within 2 ms (a room has more than one peak); 3 s of the far end's voice until it
- * passes. */
+ * echo. Bounds: 20 dB from 1.5 s behind the echo's begin on (2 s where a caller was heard just
+ * before), its delay within 2 ms (a room has more than one peak); 3 s of the far end's voice until
+ * the input passes. */
 #include "aec/vc_aec.h"
 
 #include "vc_test_echo.h"
