@@ -1,4 +1,4 @@
-/* Cost of 10 ms through vc_aec in C in each of its states; run by bench/bench_aec.py.
+/* Cost of 10 ms through vc_aec in C in each of its states; run by bench/aec_cost.py.
  *
  *     bench_aec                    nanoseconds of thread CPU time, each state and rate
  *     bench_aec STATE RATE         one state, for valgrind --tool=callgrind
