@@ -82,12 +82,10 @@ def resident_bytes() -> int:
 
 
 def agent_audio(options: argparse.Namespace) -> Any:
-    """A tone; speech for Opus, whose work depends on what is said."""
+    """Speech, played backwards: what the callers say must not be an echo of it."""
     rate = options.play_hz or options.rate_hz
     n = int(rate * TURN_S)
-    tone = (np.sin(np.arange(n) * 0.3) * 8000).astype(np.int16)
-    audio = speech(rate)[:n] if options.codec == "opus" else tone
-    return audio[: int(n * options.speaking)]
+    return np.ascontiguousarray(speech(rate)[:n][::-1])[: int(n * options.speaking)]
 
 
 async def feed(

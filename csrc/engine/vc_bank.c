@@ -57,9 +57,16 @@ size_t vc_bank_run(vc_bank *bank, int64_t now_ns)
     size_t judged = 0;
     while (bank->noted > 0) {
         size_t n = 0;
-        for (size_t i = 0; i < bank->noted; i++)
-            if (vc_call_window(bank->calls[i], now_ns, &bank->vads[n], &bank->windows[n]))
-                bank->calls[n++] = bank->calls[i];
+        for (size_t i = 0; i < bank->noted; i++) {
+            vc_call *call = bank->calls[i];
+            while (vc_call_window(call, &bank->vads[n], &bank->windows[n])) {
+                if (!vc_call_rest(call, now_ns)) {
+                    bank->calls[n++] = call;
+                    break;
+                }
+                judged++;
+            }
+        }
         bank->noted = n;
         if (n == 0) break;
         vc_status status =

@@ -18,7 +18,8 @@ void vc_bank_destroy(vc_bank *bank);
 /* Notes that a call may have complete windows; each call at most once between runs.
  * VC_FULL when the capacity is reached. */
 VC_RT vc_status vc_bank_note(vc_bank *bank, vc_call *call);
-/* Judges all complete windows of the noted calls and forgets the calls. Returns windows judged. */
+/* Judges all complete windows of the noted calls and forgets the calls. Returns windows judged,
+ * those of calls whose VAD rests included. */
 VC_RT size_t vc_bank_run(vc_bank *bank, int64_t now_ns);
 
 #endif

@@ -164,9 +164,10 @@ VC_RT void vc_call_take_pushed(vc_call *call, int64_t now_ns);
 /* Declares losses that are due. */
 VC_RT void vc_call_expire(vc_call *call, int64_t now_ns);
 
-/* A VAD window is complete: gives the stream and the window (valid until vc_call_judge). Windows of
- * a silence in which the VAD rests are judged here, without it. */
-VC_RT int vc_call_window(vc_call *call, int64_t now_ns, vc_silero **vad, const float **window);
+/* A VAD window is complete: gives the stream and the window (valid until it is judged). */
+VC_RT int vc_call_window(vc_call *call, vc_silero **vad, const float **window);
+/* In a silence in which the VAD rests, judges that window without it; 0: the VAD is to be asked. */
+VC_RT int vc_call_rest(vc_call *call, int64_t now_ns);
 /* The probability of that window: speech events and the barge-in gate. */
 VC_RT void vc_call_judge(vc_call *call, float probability, int64_t now_ns);
 

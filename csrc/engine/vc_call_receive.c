@@ -77,18 +77,21 @@ static float power_of(const float *samples, size_t n)
            (float)n;
 }
 
-int vc_call_window(vc_call *call, int64_t now_ns, vc_silero **vad, const float **window)
+int vc_call_window(vc_call *call, vc_silero **vad, const float **window)
 {
-    for (;;) {
-        fill_window(call);
-        if (call->window_fill < call->window_samples) return 0;
-        call->window_power = power_of(call->window, call->window_samples);
-        if (!vc_background_is_resting(&call->background, call->window_power)) break;
-        vc_call_judge(call, 0.0f, now_ns);
-        vc_call_count(call, VC_STAT_WINDOWS_RESTED, 1);
-    }
+    fill_window(call);
+    if (call->window_fill < call->window_samples) return 0;
+    call->window_power = power_of(call->window, call->window_samples);
     *vad = call->vad;
     *window = call->window;
+    return 1;
+}
+
+int vc_call_rest(vc_call *call, int64_t now_ns)
+{
+    if (!vc_background_is_resting(&call->background, call->window_power)) return 0;
+    vc_call_judge(call, 0.0f, now_ns);
+    vc_call_count(call, VC_STAT_WINDOWS_RESTED, 1);
     return 1;
 }
 
@@ -153,7 +156,8 @@ static void deliver(vc_call *call, const int16_t *samples, size_t n, int64_t now
         vc_silero *vad;
         const float *window;
         float probability;
-        while (vc_call_window(call, now_ns, &vad, &window)) {
+        while (vc_call_window(call, &vad, &window)) {
+            if (vc_call_rest(call, now_ns)) continue;
             if (vc_silero_process(vad, window, &probability) != VC_OK) probability = 0.0f;
             vc_call_judge(call, probability, now_ns);
         }

@@ -223,7 +223,7 @@ static void judge_next(vc_call *call, int *packet_index, float probability)
 {
     vc_silero *vad;
     const float *window;
-    while (!vc_call_window(call, *packet_index * 20 * MS, &vad, &window)) {
+    while (!vc_call_window(call, &vad, &window)) {
         (void)receive(call, *packet_index, *packet_index * 20 * MS);
         ++*packet_index;
     }
@@ -492,7 +492,7 @@ VC_TEST(bad_settings_and_failed_allocations)
         const float *window;
         float probability;
         (void)receive(call, i, i * 20 * MS);
-        while (vc_call_window(call, i * 20 * MS, &vad, &window)) {
+        while (vc_call_window(call, &vad, &window)) {
             VC_CHECK_OK(vc_silero_process(vad, window, &probability));
             vc_call_judge(call, probability, i * 20 * MS);
         }

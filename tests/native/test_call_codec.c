@@ -97,7 +97,7 @@ static void judge(vc_call *call, int64_t now_ns)
 {
     vc_silero *vad;
     const float *window;
-    while (vc_call_window(call, now_ns, &vad, &window)) vc_call_judge(call, 0.0f, now_ns);
+    while (vc_call_window(call, &vad, &window)) vc_call_judge(call, 0.0f, now_ns);
     event_count = 0;
 }
 
