@@ -56,6 +56,8 @@ cdef extern from "engine/vc_event.h" nogil:
         VC_EVENT_DUCKED
         VC_EVENT_UNDUCKED
         VC_EVENT_REPLACED
+        VC_EVENT_PAUSED
+        VC_EVENT_FLUSHED
     ctypedef struct vc_event:
         uint32_t kind
         uint32_t call
@@ -68,6 +70,10 @@ cdef extern from "engine/vc_event.h" nogil:
         void *context
 
 cdef extern from "engine/vc_playout.h" nogil:
+    ctypedef enum vc_playout_filling:
+        VC_PLAYOUT_FILL_SILENCE
+        VC_PLAYOUT_FILL_COMFORT
+        VC_PLAYOUT_FILL_HOLD
     ctypedef struct vc_playout:
         pass
     vc_status vc_playout_push(vc_playout *playout, const int16_t *samples, size_t *n)
@@ -138,6 +144,11 @@ cdef extern from "engine/vc_call.h" nogil:
         float duck_db
         int duck_ms
         int crossfade_ms
+        int prebuffer_ms
+        vc_playout_filling when_dry
+        float comfort_noise_db
+        const int16_t *hold
+        size_t hold_samples
         int loss_wait_ms
         int max_jitter_ms
         int rtp_timeout_ms

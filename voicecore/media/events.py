@@ -19,6 +19,8 @@ __all__ = [
     "EventsLost",
     "MarkReached",
     "PlayoutDrained",
+    "PlayoutFlushed",
+    "PlayoutPaused",
     "PlayoutReplaced",
     "PlayoutStarted",
     "RtpTimedOut",
@@ -89,10 +91,12 @@ class PlayoutStarted(CallEvent):
     Attributes:
         play_sample: the first sample in the packet.
         packet_ns: when the packet was sent; its first sample counts as heard then.
+        sent_sample: the same by index: samples sent before it, as ``Call.read_sent`` counts them.
     """
 
     play_sample: int
     packet_ns: int
+    sent_sample: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,30 @@ class PlayoutDrained(CallEvent):
 
     play_sample: int
     underrun: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutPaused(CallEvent):
+    """Agent audio that sounded has been faded out: ``Call.pause``, or the gate.
+
+    Attributes:
+        play_sample: it was heard up to here; resume continues at this sample.
+    """
+
+    play_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutFlushed(CallEvent):
+    """A flush has been carried out; one for each ``Call.flush``.
+
+    Attributes:
+        play_sample: agent audio was heard up to here.
+        new_sample: the play timeline goes on here; what lies between was thrown away.
+    """
+
+    play_sample: int
+    new_sample: int
 
 
 @dataclass(frozen=True, slots=True)
