@@ -291,7 +291,7 @@ static void watch_queue(vc_playout *playout, size_t filled, size_t n, int64_t no
 static int fill_block(vc_playout *playout, size_t n, int64_t now_ns)
 {
     size_t filled = obey_controls(playout, n, now_ns);
-    size_t levelled = filled, decaying = 0;
+    size_t levelled = filled;
     vc_playout_level_report(playout, now_ns);
     if (playout->filler) vc_playout_filler_begin(playout);
     int heard = filled > 0;
@@ -312,20 +312,16 @@ static int fill_block(vc_playout *playout, size_t n, int64_t now_ns)
             vc_gain_fade_s16(playout->block + at, fade, 0.0f, 1.0f);
             playout->fade_in = playout->from_filler = 0;
         }
-        if (filled > at) {
-            heard = 1;
-            playout->last_sample = playout->block[filled - 1];
-        }
+        if (filled > at) heard = 1;
+        if (playout->filler) vc_playout_filler_heard(playout, at, filled);
         vc_playout_pass_marks(playout, vc_playout_play_position(playout), now_ns, 0);
-        if (playout->running) {
+        if (playout->running)
             watch_queue(playout, filled, n, now_ns);
-            if (playout->dry) decaying = filled;
-        } else if (playout->dry && playout->segment_end == vc_playout_play_position(playout)) {
+        else if (playout->dry && playout->segment_end == vc_playout_play_position(playout))
             vc_playout_dry_over(playout, filled); /* it was complete, which was said too late */
-        }
     }
     memset(playout->block + filled, 0, (n - filled) * sizeof(int16_t));
-    if (playout->decay_at < playout->decay_samples) vc_playout_add_decay(playout, decaying, n);
+    if (playout->filler) vc_playout_add_decay(playout, filled, n);
     vc_playout_level_apply(playout, playout->block + levelled, n - levelled);
     return heard;
 }

@@ -210,9 +210,9 @@ void vc_playout_dry_ran_out(vc_playout *playout, size_t at)
     if (!playout->filler) return;
     turn_filler(playout, at, 1);
     if (playout->fade_in) return; /* nothing has sounded */
-    playout->decay_at = 0;
-    playout->decay_samples = playout->fade_samples;
-    playout->decay_from = playout->last_sample;
+    playout->filler->decay_at = 0;
+    playout->filler->decay_samples = playout->fade_samples;
+    playout->filler->decay_from = playout->filler->last_sample;
 }
 
 void vc_playout_dry_over(vc_playout *playout, size_t at)
@@ -223,10 +223,17 @@ void vc_playout_dry_over(vc_playout *playout, size_t at)
 
 void vc_playout_add_decay(vc_playout *playout, size_t at, size_t n)
 {
-    float total = (float)playout->decay_samples;
-    for (; at < n && playout->decay_at < playout->decay_samples; at++) {
-        float share = 1.0f - (float)++playout->decay_at / total;
+    playout_filler *filler = playout->filler;
+    for (; at < n && filler->decay_at < filler->decay_samples; at++) {
+        float share = 1.0f - (float)++filler->decay_at / (float)filler->decay_samples;
         playout->block[at] =
-            vc_round_s16((float)playout->block[at] + share * (float)playout->decay_from);
+            vc_round_s16((float)playout->block[at] + share * (float)filler->decay_from);
     }
+}
+
+void vc_playout_filler_heard(vc_playout *playout, size_t at, size_t end)
+{
+    if (at == end) return;
+    vc_playout_add_decay(playout, at, end);
+    playout->filler->last_sample = playout->block[end - 1];
 }

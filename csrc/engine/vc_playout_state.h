@@ -62,6 +62,9 @@ typedef struct playout_filler {
     size_t hold_samples, hold_at;
     int on;           /* it is to sound */
     float gain, step; /* now, and the fade's by sample */
+    /* the last sample of an underrun going to zero, so that there is no click */
+    int16_t last_sample, decay_from;
+    size_t decay_at, decay_samples;
     size_t made_samples;
     int16_t made[MAX_LINE]; /* of this block, up to made_samples */
 } playout_filler;
@@ -98,10 +101,6 @@ struct vc_playout {
     _Atomic int64_t last_end; /* producer: position of the newest segment end, or -1 */
     playout_filler *filler;   /* NULL: silence */
     int from_filler;          /* the next agent audio fades in */
-    int16_t last_sample;      /* of agent audio, for the decay */
-    /* the last sample of an underrun going to zero, so that there is no click */
-    size_t decay_at, decay_samples;
-    int16_t decay_from;
 };
 
 /* A sample of the present block, in line samples of the call. */
@@ -149,6 +148,8 @@ void vc_playout_dry_ran_out(vc_playout *playout, size_t at);
 void vc_playout_dry_over(vc_playout *playout, size_t at);
 /* The block begins, after the controls. */
 void vc_playout_filler_begin(vc_playout *playout);
+/* Agent audio is in at..end of the block. */
+void vc_playout_filler_heard(vc_playout *playout, size_t at, size_t end);
 /* What is left of the decay, into the block from `at` on. */
 void vc_playout_add_decay(vc_playout *playout, size_t at, size_t n);
 /* Adds the filler to the n line samples of this block. */
