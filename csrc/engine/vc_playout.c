@@ -168,7 +168,9 @@ void vc_playout_post(vc_playout *playout, vc_event_kind kind, int64_t now_ns, in
 void vc_playout_pass_marks(vc_playout *playout, int64_t position, int64_t now_ns, int flushed)
 {
     mark entry;
-    while (vc_ring_peek(playout->marks, 0, &entry, 1) == VC_OK && entry.position <= position) {
+    while (vc_ring_level(playout->marks) > 0) {
+        (void)vc_ring_peek(playout->marks, 0, &entry, 1);
+        if (entry.position > position) return;
         (void)vc_ring_skip(playout->marks, 1);
         if (!entry.is_segment_end)
             vc_playout_post(playout, VC_EVENT_MARK_REACHED, now_ns, entry.id, entry.position,
@@ -228,9 +230,10 @@ static size_t obey_controls(vc_playout *playout, size_t n, int64_t now_ns)
 {
     size_t faded = 0;
     control entry;
-    size_t one = 1;
-    while (vc_ring_pull(playout->controls, &entry, &one) == VC_OK) {
+    while (vc_ring_level(playout->controls) > 0) { /* mostly none: a look is quicker than a pull */
         int64_t cursor;
+        size_t one = 1;
+        (void)vc_ring_pull(playout->controls, &entry, &one);
         switch (entry.kind) {
         case PAUSE: (void)vc_playout_pause_now(playout, &cursor); break;
         case RESUME:
@@ -261,15 +264,14 @@ static size_t obey_controls(vc_playout *playout, size_t n, int64_t now_ns)
         case DUCK: (void)vc_playout_duck_now(playout); break;
         case UNDUCK: (void)vc_playout_unduck_now(playout); break;
         }
-        one = 1;
     }
     return faded;
 }
 
-/* Behind the block's agent audio, which ends at `filled` of n: did the queue run dry? */
-static void watch_queue(vc_playout *playout, size_t filled, size_t n, int64_t now_ns)
+/* Behind the block's agent audio, which ends at `filled` of n and at `end` of the timeline: did the
+ * queue run dry? */
+static void watch_queue(vc_playout *playout, int64_t end, size_t filled, size_t n, int64_t now_ns)
 {
-    int64_t end = vc_playout_play_position(playout);
     int64_t level = (int64_t)vc_ring_level(playout->audio);
     if (playout->segment_is_new && level > 0) {
         playout->lowest_samples = level;
@@ -314,10 +316,11 @@ static int fill_block(vc_playout *playout, size_t n, int64_t now_ns)
         }
         if (filled > at) heard = 1;
         if (playout->filler) vc_playout_filler_heard(playout, at, filled);
-        vc_playout_pass_marks(playout, vc_playout_play_position(playout), now_ns, 0);
+        int64_t end = vc_playout_play_position(playout);
+        vc_playout_pass_marks(playout, end, now_ns, 0);
         if (playout->running)
-            watch_queue(playout, filled, n, now_ns);
-        else if (playout->dry && playout->segment_end == vc_playout_play_position(playout))
+            watch_queue(playout, end, filled, n, now_ns);
+        else if (playout->dry && playout->segment_end == end)
             vc_playout_dry_over(playout, filled); /* it was complete, which was said too late */
     }
     memset(playout->block + filled, 0, (n - filled) * sizeof(int16_t));
