@@ -14,6 +14,7 @@ from voicecore.errors import ClosedError
 from voicecore.media.config import CallConfig
 from voicecore.media.events import CallClosed, CallEvent, EventsLost
 from voicecore.media.ranges import within
+from voicecore.media.text_cursor import PlayTimeline
 
 if TYPE_CHECKING:
     from voicecore.media._call import NativeCall
@@ -65,6 +66,8 @@ class Call:
         self.local_address = local_address
         self.rate_hz = self.config.rate_hz
         self.play_hz = self.config.play_hz
+        #: Which play sample was sent when; for ``TextCursor``.
+        self.timeline = PlayTimeline(self.play_hz, self.rate_hz)
 
     def __repr__(self) -> str:
         state = "closed" if self._native.is_closed else "open"
@@ -80,6 +83,7 @@ class Call:
             self._audio.set()
         if event is None:
             return
+        self.timeline.take(event)
         if len(self._events) >= _MAX_EVENTS:
             self._events.popleft()
             self._dropped += 1
@@ -335,10 +339,27 @@ class Call:
         """When sent sample 0 left, by the ticks that were least late; 0 if nothing has left yet."""
         return self._native.sent_start_ns
 
+    def play_sample_at(self, stamp_ns: int) -> int | None:
+        """The play sample on the wire at a moment; None if it was no agent audio.
+
+        With ``TextCursor.at``: the word that the agent was saying then. As far as the events have
+        come, which is at most 20 ms and a turn of the loop behind.
+        """
+        start_ns = self.sent_start_ns
+        if start_ns == 0 or stamp_ns < start_ns:
+            return None
+        return self.timeline.play_sample((stamp_ns - start_ns) * self.rate_hz // 1_000_000_000)
+
     # -- the end --
 
     def stats(self) -> dict[str, float]:
         """Counters as of the last tick: packets, losses, concealment, underruns, jitter.
+
+        Is the synthesiser keeping ahead? ``play_queue_lowest_ms`` is how short the queue has been
+        while the running or last segment sounded and was not complete: 0 after an underrun, its
+        whole length if it was queued at once, -1 before the first. ``underruns`` and
+        ``underrun_ms`` (how long the caller waited) count over the call; ``play_queue_buffering``
+        is 1 while queued audio waits for ``prebuffer_ms``.
 
         From RTCP: ``remote_loss`` (share, 0 to 1), ``remote_lost``, ``remote_jitter_ms`` as the
         other side reports them, and ``round_trip_ms`` (0 until it is known).
