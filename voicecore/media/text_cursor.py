@@ -265,7 +265,7 @@ class TextCursor:
         """Characters by rule, a space behind every word."""
         if self._first is None:
             return 0.0
-        played = min(self._played(self._first, play_sample), self._samples)
+        played = self._played(self._first, min(play_sample, self._first + self._samples))
         if self._complete and self._samples:
             return sum(len(w) + 1 for w in words) * played / self._samples
         return played / self._timeline.play_hz * _CHARACTERS_PER_S
