@@ -149,6 +149,7 @@ vc_status vc_call_create(vc_call **out, const vc_call_config *config)
     call->window_samples = vc_silero_model_window_samples(config->model);
     call->sequence = config->first_sequence;
     call->timestamp = config->first_timestamp;
+    vc_call_set_stat(call, VC_STAT_QUEUE_LOWEST_SAMPLES, (uint64_t)-1); /* no segment yet */
     vc_status status = vc_source_guard_init(&call->guard, &config->guard, NULL);
     if (status == VC_OK) status = create_parts(call, config);
     if (status != VC_OK) {
