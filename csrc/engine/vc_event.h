@@ -23,6 +23,7 @@ typedef enum vc_event_kind {
     VC_EVENT_REPLACED,     /* a: first play sample dropped, b: first of the new source */
     VC_EVENT_PAUSED,       /* a: play sample where agent audio stopped */
     VC_EVENT_FLUSHED,      /* a: first play sample dropped, b: where the timeline goes on */
+    VC_EVENT_WORD_REACHED, /* a: word's number, b: its first play sample */
 } vc_event_kind;
 
 typedef struct vc_event {

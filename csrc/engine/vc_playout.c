@@ -98,21 +98,29 @@ vc_status vc_playout_push(vc_playout *playout, const int16_t *samples, size_t *n
     return vc_ring_push(playout->audio, samples, n);
 }
 
-static vc_status push_mark(vc_playout *playout, int64_t id, int is_segment_end)
+static vc_status push_mark(vc_playout *playout, int64_t id, mark_kind kind)
 {
-    mark entry = {vc_playout_queue_position(playout), id, is_segment_end};
+    mark entry = {vc_playout_queue_position(playout), id, kind};
     size_t one = 1;
     return vc_ring_push(playout->marks, &entry, &one);
 }
 
+vc_status vc_playout_push_word(vc_playout *playout, int64_t word, const int16_t *samples, size_t *n)
+{
+    if (*n > 0 && vc_ring_room(playout->audio) > 0 &&
+        vc_ring_room(playout->marks) > MARKS_KEPT_FREE)
+        (void)push_mark(playout, word, WORD);
+    return vc_playout_push(playout, samples, n);
+}
+
 vc_status vc_playout_mark(vc_playout *playout, int64_t mark_id)
 {
-    return push_mark(playout, mark_id, 0);
+    return push_mark(playout, mark_id, MARK);
 }
 
 vc_status vc_playout_end_segment(vc_playout *playout)
 {
-    vc_status status = push_mark(playout, 0, 1);
+    vc_status status = push_mark(playout, 0, SEGMENT_END);
     if (status == VC_OK)
         atomic_store_explicit(&playout->last_end, vc_playout_queue_position(playout),
                               memory_order_release);
@@ -170,12 +178,15 @@ void vc_playout_pass_marks(vc_playout *playout, int64_t position, int64_t now_ns
     mark entry;
     while (vc_ring_level(playout->marks) > 0) {
         (void)vc_ring_peek(playout->marks, 0, &entry, 1);
-        if (entry.position > position) return;
+        /* A word has begun once a sample of it has passed. */
+        if (entry.position + (entry.kind == WORD) > position) return;
         (void)vc_ring_skip(playout->marks, 1);
-        if (!entry.is_segment_end)
+        if (entry.kind == MARK)
             vc_playout_post(playout, VC_EVENT_MARK_REACHED, now_ns, entry.id, entry.position,
                             flushed);
-        else if (!flushed) {
+        else if (entry.kind == WORD && !flushed)
+            vc_playout_post(playout, VC_EVENT_WORD_REACHED, now_ns, entry.id, entry.position, 0);
+        else if (entry.kind == SEGMENT_END && !flushed) {
             playout->segment_end = entry.position;
             playout->segment_is_new = 1;
         }

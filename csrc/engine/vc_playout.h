@@ -62,6 +62,11 @@ void vc_playout_destroy(vc_playout *playout);
 /* Producer side. */
 /* *n: samples offered in, taken out; VC_FULL when not all fitted. */
 VC_RT vc_status vc_playout_push(vc_playout *playout, const int16_t *samples, size_t *n);
+/* The same, of audio with which a word begins: VC_EVENT_WORD_REACHED says that its first sample is
+ * in a packet. Words that are thrown away before are not reported, nor those for which there is no
+ * room beside 64 marks to come; the audio is queued all the same. */
+VC_RT vc_status vc_playout_push_word(vc_playout *playout, int64_t word, const int16_t *samples,
+                                     size_t *n);
 /* A mark at the end of the queue. VC_FULL if 256 marks are pending. */
 VC_RT vc_status vc_playout_mark(vc_playout *playout, int64_t mark_id);
 /* What is queued so far is complete: running dry there is no underrun. VC_FULL as above. */

@@ -120,7 +120,7 @@ static int end_is_queued(const vc_playout *playout, int64_t cursor)
     mark entry;
     for (size_t i = 0; vc_ring_peek(playout->marks, i, &entry, 1) == VC_OK; i++) {
         int dropped;
-        if (!entry.is_segment_end || entry.position <= cursor) continue;
+        if (entry.kind != SEGMENT_END || entry.position <= cursor) continue;
         (void)vc_playout_dropped_before(playout, entry.position, &dropped);
         if (!dropped) return 1;
     }

@@ -16,7 +16,7 @@
 #include "dsp/vc_resample.h"
 
 enum { MAX_RATE_HZ = 48000, MAX_BLOCK = MAX_RATE_HZ / 50 + 1 };
-enum { MARKS = 256, CONTROLS = 64, REPLACEMENTS = 8, MAX_LINE = 16000 / 50 };
+enum { MARKS = 256, MARKS_KEPT_FREE = 64, CONTROLS = 64, REPLACEMENTS = 8, MAX_LINE = 16000 / 50 };
 
 typedef enum control_kind { PAUSE, RESUME, FLUSH, GAIN, DUCK, UNDUCK } control_kind;
 typedef struct control {
@@ -26,10 +26,11 @@ typedef struct control {
     int32_t ramp_samples; /* GAIN */
 } control;
 
+typedef enum mark_kind { MARK, SEGMENT_END, WORD } mark_kind;
 typedef struct mark {
     int64_t position;
     int64_t id;
-    int is_segment_end;
+    mark_kind kind;
 } mark;
 
 /* What is queued from `from` to `start` is dropped. */

@@ -20,7 +20,7 @@ CONTROLS = ["pause", "resume", "flush", "duck", "unduck"]
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("play"), st.integers(1, 3000)),
-        st.tuples(st.just("replace"), st.integers(0, 3000)),
+        st.tuples(st.sampled_from(["replace", "words"]), st.integers(0, 3000)),
         st.tuples(st.sampled_from([*CONTROLS, "end", "mark"]), st.just(0)),
         st.tuples(st.just("run"), st.integers(1, 4)),
     ),
@@ -47,6 +47,10 @@ def test_the_same_events_as_the_native_playout(steps: list, play_hz: int, prebuf
     for number, (what, amount) in enumerate([*steps, ("resume", 0), ("end", 0), ("run", 30)]):
         if what == "play":
             assert call.play(np.ones(amount, np.int16)) == fake.push(amount)
+        elif what == "words":
+            words = [(start, number) for number, start in enumerate(range(0, amount, 700))]
+            assert call.play_words(np.ones(amount, np.int16), words) == amount
+            fake.push_words(words, amount)
         elif what == "replace":
             first = max(0, fake.end - amount)
             if len(fake._replacements) < 8:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicecore import PlayTimeline, TextCursor, TextPosition
-from voicecore.errors import RateError
+from voicecore.errors import ConfigError, RateError, StateError
 from voicecore.media.config import CallConfig
 from voicecore.media.events import (
     PlayoutDrained,
@@ -19,6 +19,7 @@ from voicecore.media.events import (
     PlayoutPaused,
     PlayoutReplaced,
     PlayoutStarted,
+    WordReached,
 )
 from voicecore.providers.base import WordTime
 from voicecore.testing.virtual import VirtualEngine
@@ -211,3 +212,53 @@ def test_a_call_that_was_closed_keeps_its_timeline():
         assert call.timeline.play_sample(0) == 0
 
     asyncio.run(scenario())
+
+
+def test_words_are_reported_when_they_begin_to_sound():
+    engine = VirtualEngine()
+    call = engine.open(CallConfig(media="push", play_hz=8000, prebuffer_ms=100))
+    call.mark(9)
+    assert call.play_words(np.ones(480, np.int16), [(0, 1), (160, 2), (161, 3)]) == 480
+    engine.advance(60)
+    assert [e for e in call._events if isinstance(e, WordReached)] == []  # it waits
+    call.play_words(np.ones(320, np.int16), [(319, -4)])
+    begin_ns = engine.now_ns
+    engine.advance(100)
+    tick_ns = 20_000_000
+    assert [e for e in call._events if isinstance(e, WordReached)] == [
+        WordReached(begin_ns + tick_ns, 1, 0),
+        WordReached(begin_ns + 2 * tick_ns, 2, 160),
+        WordReached(begin_ns + 2 * tick_ns, 3, 161),
+        WordReached(begin_ns + 5 * tick_ns, -4, 799),
+    ]
+    # A flush takes those that did not begin; the next answer's first word stays.
+    call.play_words(np.ones(320, np.int16), [(0, 5), (170, 6)])
+    call.end_segment()
+    engine.advance(20)
+    call.flush()
+    call.play_words(np.ones(100, np.int16), [(0, 7)])
+    call.end_segment()
+    engine.advance(40)
+    assert [e.word for e in call._events if isinstance(e, WordReached)] == [1, 2, 3, -4, 5, 7]
+
+
+def test_many_words_leave_room_for_marks_and_only_what_fits_is_queued():
+    engine = VirtualEngine()
+    call = engine.open(CallConfig(media="push", play_hz=8000, play_buffer_ms=1000))
+    words = [(20 * number, number) for number in range(1000)]
+    taken = call.play_words(np.ones(20_000, np.int16), words)
+    assert taken == 8192  # the ring's, of 8000 that were asked for
+    for number in range(64):
+        call.mark(number)
+    with pytest.raises(StateError):
+        call.mark(64)
+    engine.advance(2000)
+    assert [e.word for e in call._events if isinstance(e, WordReached)] == list(range(192))
+
+
+@pytest.mark.parametrize("words", [[(10, 0)], [(-1, 0)], [(3, 0), (3, 1)], [(0, 2**63)]])
+def test_words_lie_within_their_audio(words: list[tuple[int, int]]):
+    call = VirtualEngine().open(CallConfig())
+    with pytest.raises(ConfigError, match="offsets must rise from 0 to 9"):
+        call.play_words(np.ones(10, np.int16), words)
+    assert call.queue_position == 0

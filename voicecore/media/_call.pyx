@@ -239,6 +239,20 @@ cdef int check_opened(int status, object config) except -1:
     return 0
 
 
+def check_words(words, total):
+    """(offset in the audio, number) of every word: ascending, within the audio, no two in one place."""
+    starts, last = [], -1
+    for start, number in words:
+        if not last < start < total or not -(2**63) <= number < 2**63:
+            raise ConfigError(
+                f"a word begins at {start}; offsets must rise from 0 to {total - 1}, within the audio, "
+                "and numbers have 64 bits"
+            )
+        starts.append((int(start), int(number)))
+        last = start
+    return starts
+
+
 cdef PcmRing make_ring(object config, RingPool pool):
     return PcmRing(config.rate_hz * config.receive_buffer_ms // 1000, pool)
 
@@ -288,6 +302,8 @@ cdef object make_event(const vc_event *event):
         return events.PlayoutPaused(stamp, event.a)
     if event.kind == VC_EVENT_FLUSHED:
         return events.PlayoutFlushed(stamp, event.a, event.b)
+    if event.kind == VC_EVENT_WORD_REACHED:
+        return events.WordReached(stamp, event.a, event.b)
     return None
 
 
@@ -320,6 +336,36 @@ cdef class NativeCall:
         finally:
             PyBuffer_Release(&view)
         return n
+
+    def play_words(self, pcm, words):
+        cdef Py_buffer view
+        cdef vc_playout *playout
+        cdef const int16_t *samples
+        cdef size_t n, end, at = 0
+        cdef int64_t word = 0
+        cdef bint begins = False
+        get_s16(pcm, &view, &n)
+        try:
+            samples = <const int16_t *>view.buf
+            total = n
+            starts = check_words(words, total)
+            playout = vc_call_playout(self.enter())
+            for start, number in (*starts, (total, 0)):
+                end = start
+                n = end - at
+                if begins:
+                    vc_playout_push_word(playout, word, samples + at, &n)
+                else:
+                    vc_playout_push(playout, samples + at, &n)
+                at += n
+                if at < end:
+                    break
+                word = number
+                begins = True
+            self.leave()
+        finally:
+            PyBuffer_Release(&view)
+        return at
 
     def end_segment(self):
         cdef int status = vc_playout_end_segment(vc_call_playout(self.enter()))

@@ -58,6 +58,7 @@ cdef extern from "engine/vc_event.h" nogil:
         VC_EVENT_REPLACED
         VC_EVENT_PAUSED
         VC_EVENT_FLUSHED
+        VC_EVENT_WORD_REACHED
     ctypedef struct vc_event:
         uint32_t kind
         uint32_t call
@@ -77,6 +78,8 @@ cdef extern from "engine/vc_playout.h" nogil:
     ctypedef struct vc_playout:
         pass
     vc_status vc_playout_push(vc_playout *playout, const int16_t *samples, size_t *n)
+    vc_status vc_playout_push_word(vc_playout *playout, int64_t word, const int16_t *samples,
+                                   size_t *n)
     vc_status vc_playout_mark(vc_playout *playout, int64_t mark_id)
     vc_status vc_playout_end_segment(vc_playout *playout)
     vc_status vc_playout_pause(vc_playout *playout)

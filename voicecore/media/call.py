@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
@@ -212,6 +212,17 @@ class Call:
     def play(self, pcm: Samples) -> int:
         """Queue agent audio, int16 at ``play_hz``; returns how many samples fitted."""
         return self._native.play(pcm)
+
+    def play_words(self, pcm: Samples, words: Iterable[tuple[int, int]]) -> int:
+        """As ``play``, with :class:`WordReached` for each word that begins to sound.
+
+        ``words`` are (offset in ``pcm``, your number for the word), ascending. Up to 192 words and
+        marks may be pending; words beyond that are played, but not reported.
+
+        Raises:
+            ConfigError: an offset outside ``pcm``, or not above the one before.
+        """
+        return self._native.play_words(pcm, words)
 
     async def play_all(self, pcm: Samples) -> None:
         """Queue all of ``pcm``, waiting for room; stops quietly when a flush or the end comes."""

@@ -27,6 +27,7 @@ __all__ = [
     "SpeechStarted",
     "SpeechStopped",
     "Unducked",
+    "WordReached",
 ]
 
 
@@ -149,6 +150,19 @@ class MarkReached(CallEvent):
     mark_id: int
     play_sample: int
     flushed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WordReached(CallEvent):
+    """A word of ``Call.play_words`` has begun to sound.
+
+    Attributes:
+        word: its number.
+        play_sample: its first sample.
+    """
+
+    word: int
+    play_sample: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voicecore.errors import ClosedError
+from voicecore.media._call import check_words
 from voicecore.media.config import CallConfig
 from voicecore.media.events import (
     BargedIn,
@@ -171,6 +172,11 @@ class FakeCall:
         """Queue what fits."""
         self._check()
         return self._playout.push(len(pcm))
+
+    def play_words(self, pcm: NDArray[np.int16], words: Iterable[tuple[int, int]]) -> int:
+        """Queue what fits; ``WordReached`` comes for each word."""
+        self._check()
+        return self._playout.push_words(check_words(words, len(pcm)), len(pcm))
 
     async def play_all(self, pcm: NDArray[np.int16]) -> None:
         """Queue all of it, waiting for room; stops quietly when a flush comes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Literal
 
 from voicecore.errors import ConfigError, StateError
 from voicecore.media.config import CallConfig
@@ -18,12 +19,13 @@ from voicecore.media.events import (
     PlayoutReplaced,
     PlayoutStarted,
     Unducked,
+    WordReached,
 )
 from voicecore.media.ranges import within
 
 __all__ = ["FakePlayout"]
 
-_MAX_CONTROLS, _MAX_REPLACEMENTS, _MAX_MARKS = 64, 8, 256
+_MAX_CONTROLS, _MAX_REPLACEMENTS, _MAX_MARKS, _KEPT_FREE = 64, 8, 256, 64
 
 
 class FakePlayout:
@@ -48,7 +50,8 @@ class FakePlayout:
         self._segment_end = -1
         self._ticks = 0
         self._controls: deque[tuple[str, int]] = deque()
-        self._marks: deque[tuple[int, int | None]] = deque()  # position, id (None: a segment's end)
+        # position, kind, number
+        self._marks: deque[tuple[int, Literal["mark", "end", "word"], int]] = deque()
         self._replacements: deque[tuple[int, int]] = deque()
 
     @property
@@ -65,11 +68,20 @@ class FakePlayout:
         self.end += taken
         return taken
 
+    def push_words(self, words: list[tuple[int, int]], samples: int) -> int:
+        """Queue what fits of audio in which words begin."""
+        first = self.end
+        taken = self.push(samples)
+        for start, number in words:
+            if start < taken and len(self._marks) < _MAX_MARKS - _KEPT_FREE:
+                self._marks.append((first + start, "word", number))
+        return taken
+
     def mark(self, mark_id: int | None) -> int:
         """A mark, or a segment's end, at the end of the queue."""
         if len(self._marks) >= _MAX_MARKS:
             raise StateError("256 marks are pending; wait until some were reached")
-        self._marks.append((self.end, mark_id))
+        self._marks.append((self.end, "end" if mark_id is None else "mark", mark_id or 0))
         return self.end
 
     def control(self, what: str) -> None:
@@ -220,16 +232,21 @@ class FakePlayout:
             skip += jump[2]
         level = self.end - self.cursor - dropped
         return not 0 < level < self._prebuffer or any(
-            mark_id is None
+            kind == "end"
             and position > self.cursor
             and not any(first < position <= start for first, start in jumps)
-            for position, mark_id in self._marks
+            for position, kind, _ in self._marks
         )
 
     def _pass_marks(self, position: int, now_ns: int, *, flushed: bool) -> None:
-        while self._marks and self._marks[0][0] <= position:
-            at, mark_id = self._marks.popleft()
-            if mark_id is not None:
-                self._emit(MarkReached(now_ns, mark_id, at, flushed))
-            elif not flushed:
+        while self._marks:
+            at, kind, number = self._marks[0]
+            if at + (kind == "word") > position:
+                return
+            self._marks.popleft()
+            if kind == "mark":
+                self._emit(MarkReached(now_ns, number, at, flushed))
+            elif kind == "word" and not flushed:
+                self._emit(WordReached(now_ns, number, at))
+            elif kind == "end" and not flushed:
                 self._segment_end = at
