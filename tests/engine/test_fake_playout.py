@@ -1,5 +1,5 @@
-"""FakeCall's playout beside the native one. Oracle: the native one, under the virtual clock: the same
-events with the same numbers in the same order, whatever is asked for when."""
+"""FakeCall's playout beside the native one. Oracle: the native one, under the virtual clock: the
+same events with the same numbers in the same order, whatever is asked for when."""
 
 from __future__ import annotations
 

@@ -218,6 +218,10 @@ def test_chunks_of_the_running_engine():
     asyncio.run(asyncio.wait_for(scenario(), 30))
 
 
+def stand_still() -> None:
+    time.sleep(0.005)  # real time: the shard fills the ring of events meanwhile
+
+
 def test_a_reader_of_chunks_outlives_a_lost_wake_up():
     """The event that says "a chunk is there" finds the ring of events full and is dropped."""
 
@@ -236,12 +240,12 @@ def test_a_reader_of_chunks_outlives_a_lost_wake_up():
                     with suppress(StateError):
                         for number in range(256):
                             other.mark(number)
-                time.sleep(0.005)  # real time: the shard fills the ring while the loop stands still
+                stand_still()
             dropped = engine.stats()["events_dropped"]
             call.push(STREAM[:800])
             while engine.stats()["events_dropped"] == dropped:
                 assert time.monotonic_ns() < deadline_ns
-                time.sleep(0.005)  # real time: until the wake-up of this chunk is dropped too
+                stand_still()  # until the wake-up of this chunk is dropped too
             pcm, first = await asyncio.wait_for(reader, 10)
             np.testing.assert_array_equal(pcm, STREAM[:800])
             assert first == 0

@@ -1,5 +1,5 @@
-"""PlayTimeline and TextCursor. Oracle: a ramp through L16 whose samples name their play position, so
-what was on the wire says itself which play sample it was; and positions worked out by hand."""
+"""PlayTimeline and TextCursor. Oracle: a ramp through L16 whose samples name their play position,
+so what was on the wire says itself which play sample it was; and positions worked out by hand."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ def test_every_sent_sample_says_which_play_sample_it_is(steps: list[tuple], preb
     engine = VirtualEngine("c")
     # No fades: they sound without being heard, and would blur the samples' names.
     call = engine.open(
-        CallConfig(
-            media="push", play_hz=8000, fade_ms=0, crossfade_ms=0, prebuffer_ms=prebuffer_ms
-        )
+        CallConfig(media="push", play_hz=8000, fade_ms=0, crossfade_ms=0, prebuffer_ms=prebuffer_ms)
     )
     for what, amount in steps:
         first = call.queue_position

@@ -324,9 +324,7 @@ def test_the_queue_says_whether_the_synthesiser_keeps_ahead():
     engine = VirtualEngine()
     hold = np.full(24_000, 700, np.int16)
     call = engine.open(
-        CallConfig(
-            media="push", play_hz=24000, prebuffer_ms=200, when_dry="hold", hold_sound=hold
-        )
+        CallConfig(media="push", play_hz=24000, prebuffer_ms=200, when_dry="hold", hold_sound=hold)
     )
     hold[:] = 0  # the call has a copy
     assert call.stats()["play_queue_lowest_ms"] == -1.0

@@ -487,6 +487,33 @@ VC_TEST(slicing_changes_nothing)
     }
 }
 
+VC_TEST(a_word_begins_with_its_first_sample)
+{
+    vc_playout_config config = settings(RATE);
+    vc_playout *playout = create(&config);
+    int16_t frame[FRAME], audio[FRAME] = {0};
+    size_t n = FRAME, none = 0;
+    VC_CHECK_OK(vc_playout_push(playout, audio, &n));
+    VC_CHECK_OK(vc_playout_push_word(playout, 1, audio, &none)); /* no audio, no word */
+    VC_CHECK_OK(vc_playout_mark(playout, 8));
+    VC_CHECK_OK(vc_playout_push_word(playout, 2, audio, &n));
+    (void)vc_playout_render(playout, 10, frame);
+    VC_CHECK_EQ(count_of(VC_EVENT_MARK_REACHED), 1); /* all before it was sent */
+    VC_CHECK_EQ(count_of(VC_EVENT_WORD_REACHED), 0); /* nothing of it was */
+    (void)vc_playout_render(playout, 30, frame);
+    VC_CHECK_EQ(last_of(VC_EVENT_WORD_REACHED).stamp_ns, 30);
+    VC_CHECK_EQ(last_of(VC_EVENT_WORD_REACHED).a, 2);
+    VC_CHECK_EQ(last_of(VC_EVENT_WORD_REACHED).b, FRAME);
+    for (int word = 3; word < 5; word++) {
+        VC_CHECK_OK(vc_playout_push_word(playout, word, audio, &n));
+        if (word == 3) VC_CHECK_OK(vc_playout_flush(playout));
+    }
+    (void)vc_playout_render(playout, 50, frame);
+    VC_CHECK_EQ(count_of(VC_EVENT_WORD_REACHED), 2); /* 3 was thrown away */
+    VC_CHECK_EQ(last_of(VC_EVENT_WORD_REACHED).a, 4);
+    vc_playout_destroy(playout);
+}
+
 VC_TEST(rejects_bad_settings_and_survives_failed_allocations)
 {
     vc_playout *playout;
@@ -537,10 +564,11 @@ VC_MAIN(VC_RUN(a_segment_begins_when_so_much_is_queued) VC_RUN(a_short_segment_b
                     VC_RUN(what_a_replacement_drops_is_not_queued)
                         VC_RUN(the_lowest_level_is_that_of_a_segment_that_is_being_made) VC_RUN(
                             a_hold_sound_begins_with_a_fade_goes_round_and_ends_with_agent_audio)
-                            VC_RUN(a_pause_silences_the_filler_and_a_resume_brings_it_back)
-                                VC_RUN(after_a_flush_or_a_late_end_there_is_silence) VC_RUN(
-                                    ducking_turns_the_filler_down)
-                                    VC_RUN(comfort_noise_has_the_level_that_was_asked_for) VC_RUN(
-                                        there_is_no_click_between_agent_audio_and_filler)
-                                        VC_RUN(slicing_changes_nothing) VC_RUN(
+                            VC_RUN(a_pause_silences_the_filler_and_a_resume_brings_it_back) VC_RUN(
+                                after_a_flush_or_a_late_end_there_is_silence)
+                                VC_RUN(ducking_turns_the_filler_down) VC_RUN(
+                                    comfort_noise_has_the_level_that_was_asked_for)
+                                    VC_RUN(there_is_no_click_between_agent_audio_and_filler) VC_RUN(
+                                        slicing_changes_nothing)
+                                        VC_RUN(a_word_begins_with_its_first_sample) VC_RUN(
                                             rejects_bad_settings_and_survives_failed_allocations))

@@ -1,4 +1,4 @@
-"""TextCursor, AudioRing, audibility, Backchannels, History. Oracle: positions worked out by hand."""
+"""TextCursor, AudioRing, audibility, Backchannels, History. Oracle: positions by hand."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from voicecore.session import (
 from voicecore.session.audio import AudioRing, LeadIn, last_audible
 from voicecore.session.backchannel import Backchannels
 from voicecore.session.history import History
+
 
 def cursor(play_hz: int) -> TextCursor:
     return TextCursor(PlayTimeline(play_hz, 8000))

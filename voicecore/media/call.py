@@ -366,11 +366,9 @@ class Call:
     def stats(self) -> dict[str, float]:
         """Counters as of the last tick: packets, losses, concealment, underruns, jitter.
 
-        Is the synthesiser keeping ahead? ``play_queue_lowest_ms`` is how short the queue has been
-        while the running or last segment sounded and was not complete: 0 after an underrun, its
-        whole length if it was queued at once, -1 before the first. ``underruns`` and
-        ``underrun_ms`` (how long the caller waited) count over the call; ``play_queue_buffering``
-        is 1 while queued audio waits for ``prebuffer_ms``.
+        Does the TTS keep ahead? ``play_queue_lowest_ms`` is the least that was queued while the
+        present or last segment sounded and was not complete, -1 before the first; ``underrun_ms``
+        how long the caller waited in all; ``play_queue_buffering`` 1 while audio is held back.
 
         From RTCP: ``remote_loss`` (share, 0 to 1), ``remote_lost``, ``remote_jitter_ms`` as the
         other side reports them, and ``round_trip_ms`` (0 until it is known).

@@ -85,7 +85,7 @@ class PlayTimeline:
         self._jumps: list[tuple[int, int]] = []  # ascending: from the first sample dropped, to
 
     def take(self, event: CallEvent) -> None:
-        """Take the next event of the call; those that say nothing of the playout are passed over."""
+        """Take the next event of the call, whatever it is about."""
         if isinstance(event, PlayoutStarted):
             self._end(event.play_sample)
             self._begin(event.play_sample, event.sent_sample)
@@ -198,7 +198,9 @@ class TextCursor:
     def add_words(self, words: Iterable[_Word]) -> None:
         """Words of the present context in their order, on its own timeline."""
         base = self._base
-        self._words += [(w.text, base + w.start_sample, base + w.end_sample) for w in words if w.text]
+        self._words += [
+            (w.text, base + w.start_sample, base + w.end_sample) for w in words if w.text
+        ]
 
     def add_text(self, text: str) -> None:
         """Text that was given to the TTS."""
