@@ -45,12 +45,12 @@ typedef struct gain_ramp {
 } gain_ramp;
 
 typedef struct playout_level {
+    int idle;         /* all gains are 1 and the limiter rests: nothing to do */
+    int duck_changed; /* not reported yet */
     gain_ramp gain, duck;
     float duck_gain;
     int32_t duck_samples;
     int ducked;
-    int duck_changed; /* not reported yet */
-    int idle;         /* all gains are 1 and the limiter rests: nothing to do */
     /* the limiter */
     float peak, release;
     int32_t hold, hold_samples;
@@ -70,11 +70,11 @@ typedef struct playout_filler {
     int16_t made[MAX_LINE]; /* of this block, up to made_samples */
 } playout_filler;
 
+/* What every block touches comes first: with many calls each line of it is one from afar. */
 struct vc_playout {
-    vc_playout_config config;
     vc_ring *audio, *marks, *controls, *replacements;
     vc_resample *resampler;
-    size_t fade_samples;
+    playout_filler *filler; /* NULL: silence */
     _Atomic int room_wanted;
     /* media thread only */
     int paused;          /* the cursor is frozen */
@@ -82,26 +82,25 @@ struct vc_playout {
     int fade_in;         /* the next render begins with the fade of a resume */
     int running;         /* the last render had agent audio: drained is reported at its end */
     int resampler_idle;  /* the resampler's memory is all silence */
+    int dry;             /* the queue ran out within a segment that has not gone on */
+    int segment_is_new;  /* lowest_samples is of the one before */
     int64_t segment_end; /* last segment end that the cursor has reached, or -1 */
-    uint64_t underruns;
     int64_t in_total, out_total; /* through the resampler, for rates without whole 20 ms */
+    int64_t rendered;            /* line samples before this block */
+    int64_t lowest_samples;      /* of the running or last segment */
+    size_t tail_samples;
+    vc_playout_config config;
     playout_level level;
+    size_t fade_samples, prebuffer_samples, crossfade_samples;
     /* the old source's last samples, while the new one comes in */
     int16_t *tail;
-    size_t crossfade_samples, tail_at, tail_samples;
-    int16_t block[MAX_BLOCK];
-    /* the queue's level and what sounds without it */
-    size_t prebuffer_samples;
+    size_t tail_at;
+    uint64_t underruns, underrun_samples;
+    int64_t dry_since; /* line sample */
     int buffering;
-    int dry;                /* it ran out within a segment that has not gone on */
-    int64_t rendered;       /* line samples before this block */
-    int64_t dry_since;      /* line sample */
-    int64_t lowest_samples; /* of the running or last segment */
-    int segment_is_new;     /* lowest_samples is of the one before */
-    uint64_t underrun_samples;
-    _Atomic int64_t last_end; /* producer: position of the newest segment end, or -1 */
-    playout_filler *filler;   /* NULL: silence */
     int from_filler;          /* the next agent audio fades in */
+    _Atomic int64_t last_end; /* producer: position of the newest segment end, or -1 */
+    int16_t block[MAX_BLOCK];
 };
 
 /* A sample of the present block, in line samples of the call. */
