@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from voicecore.media.engine import CallConfig as CallConfig
     from voicecore.media.engine import Engine as Engine
     from voicecore.media.gate import GateSettings as GateSettings
+    from voicecore.media.text_cursor import PlayTimeline as PlayTimeline
+    from voicecore.media.text_cursor import TextCursor as TextCursor
+    from voicecore.media.text_cursor import TextPosition as TextPosition
     from voicecore.session import Session as Session
 
 _HOME = {
@@ -69,6 +72,9 @@ _HOME = {
     "CallConfig": "voicecore.media.engine",
     "GateSettings": "voicecore.media.gate",
     "Engine": "voicecore.media.engine",
+    "PlayTimeline": "voicecore.media.text_cursor",
+    "TextCursor": "voicecore.media.text_cursor",
+    "TextPosition": "voicecore.media.text_cursor",
     "Session": "voicecore.session",
 }
 

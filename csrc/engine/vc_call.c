@@ -23,6 +23,7 @@ vc_call_config vc_call_config_default(void)
         .duck_db = -15.0f,
         .duck_ms = 20,
         .crossfade_ms = 20,
+        .comfort_noise_db = -60.0f,
         .loss_wait_ms = 60,
         .max_jitter_ms = 400,
         .rtp_timeout_ms = 5000,
@@ -47,6 +48,11 @@ static vc_status create_parts(vc_call *call, const vc_call_config *given)
     playout.duck_ms = config->duck_ms;
     playout.crossfade_ms = config->crossfade_ms;
     playout.buffer_ms = config->play_buffer_ms;
+    playout.prebuffer_ms = config->prebuffer_ms;
+    playout.when_dry = config->when_dry;
+    playout.comfort_noise_db = config->comfort_noise_db;
+    playout.hold = config->hold;
+    playout.hold_samples = config->hold_samples;
     playout.call = config->number;
     playout.sink = config->sink;
     playout.allocator = config->allocator;
@@ -105,6 +111,7 @@ static vc_status create_parts(vc_call *call, const vc_call_config *given)
         vc_srtp_wipe(&srtp, sizeof srtp);
     }
     call->config.srtp = NULL; /* the caller's, and wiped by him */
+    call->config.hold = NULL;
     if (status == VC_OK && config->record_sent)
         status = vc_pcm_ring_create(&call->sent, sent, config->allocator);
     if (status == VC_OK && config->pushed)
@@ -142,6 +149,7 @@ vc_status vc_call_create(vc_call **out, const vc_call_config *config)
     call->window_samples = vc_silero_model_window_samples(config->model);
     call->sequence = config->first_sequence;
     call->timestamp = config->first_timestamp;
+    vc_call_set_stat(call, VC_STAT_QUEUE_LOWEST_SAMPLES, (uint64_t)-1); /* no segment yet */
     vc_status status = vc_source_guard_init(&call->guard, &config->guard, NULL);
     if (status == VC_OK) status = create_parts(call, config);
     if (status != VC_OK) {

@@ -49,6 +49,11 @@ typedef struct vc_call_config {
     int fade_ms;
     float duck_db;
     int duck_ms, crossfade_ms;
+    int prebuffer_ms;
+    vc_playout_filling when_dry;
+    float comfort_noise_db;
+    const int16_t *hold; /* at play_hz; read by create only */
+    size_t hold_samples;
     int loss_wait_ms, max_jitter_ms;
     int rtp_timeout_ms; /* 0: never */
     int play_buffer_ms;
@@ -115,6 +120,9 @@ typedef enum vc_call_stat {
     VC_STAT_SILENCE_SAMPLES,   /* of the receive timeline: the sender says that nothing was sent */
     VC_STAT_WINDOWS_RESTED,    /* VAD windows of a silence in which the VAD rests */
     VC_STAT_RECOVERED,         /* of the lost packets: the next one carried them (Opus FEC) */
+    VC_STAT_UNDERRUN_SAMPLES,  /* as in vc_playout_stats, and the two below */
+    VC_STAT_QUEUE_LOWEST_SAMPLES, /* signed */
+    VC_STAT_QUEUE_BUFFERING,
     VC_STAT_COUNT
 } vc_call_stat;
 

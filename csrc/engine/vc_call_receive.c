@@ -98,8 +98,11 @@ int vc_call_rest(vc_call *call, int64_t now_ns)
 static vc_gate_state agent_state(const vc_call *call)
 {
     if (vc_playout_is_sounding(call->playout)) return VC_GATE_SPEAKING;
-    return atomic_load_explicit(&call->thinking, memory_order_relaxed) ? VC_GATE_THINKING
-                                                                       : VC_GATE_LISTENING;
+    /* Within an answer that has run dry the rest of it is on its way. */
+    if (vc_playout_is_filling(call->playout) ||
+        atomic_load_explicit(&call->thinking, memory_order_relaxed))
+        return VC_GATE_THINKING;
+    return VC_GATE_LISTENING;
 }
 
 void vc_call_judge(vc_call *call, float probability, int64_t now_ns)

@@ -39,7 +39,12 @@ static void publish_stats(vc_call *call)
         vc_call_set_stat(call, VC_STAT_REMOTE_JITTER_US, (uint64_t)(rtcp.remote_jitter_ms * 1e3));
         vc_call_set_stat(call, VC_STAT_ROUND_TRIP_US, (uint64_t)(rtcp.round_trip_ms * 1e3));
     }
-    vc_call_set_stat(call, VC_STAT_UNDERRUNS, vc_playout_underruns(call->playout));
+    vc_playout_stats playout;
+    vc_playout_get_stats(call->playout, &playout);
+    vc_call_set_stat(call, VC_STAT_UNDERRUNS, playout.underruns);
+    vc_call_set_stat(call, VC_STAT_UNDERRUN_SAMPLES, playout.underrun_samples);
+    vc_call_set_stat(call, VC_STAT_QUEUE_LOWEST_SAMPLES, (uint64_t)playout.lowest_samples);
+    vc_call_set_stat(call, VC_STAT_QUEUE_BUFFERING, (uint64_t)playout.buffering);
     if (!call->jitter) return;
     vc_jitter_stats stats;
     vc_jitter_get_stats(call->jitter, &stats);

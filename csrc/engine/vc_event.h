@@ -8,7 +8,7 @@ typedef enum vc_event_kind {
     VC_EVENT_SPEECH_STARTED = 1, /* a: sample, b: arrival of that sample (ns) */
     VC_EVENT_SPEECH_STOPPED,     /* a: sample, b: arrival of that sample (ns) */
     VC_EVENT_BARGED_IN,          /* a: sample, b: arrival (ns), c: play sample */
-    VC_EVENT_PLAYOUT_STARTED,    /* a: play sample, b: time of the packet (ns) */
+    VC_EVENT_PLAYOUT_STARTED,    /* a: play sample, b: time of the packet (ns), c: sent sample */
     VC_EVENT_PLAYOUT_DRAINED,    /* a: play sample, b: 1 if it was an underrun */
     VC_EVENT_MARK_REACHED,       /* a: mark id, b: play sample, c: 1 if flushed */
     VC_EVENT_DTMF_RECEIVED,      /* a: the digit's character, b: sample */
@@ -21,6 +21,9 @@ typedef enum vc_event_kind {
     VC_EVENT_DUCKED,       /* a: first play sample of the ramp */
     VC_EVENT_UNDUCKED,     /* likewise */
     VC_EVENT_REPLACED,     /* a: first play sample dropped, b: first of the new source */
+    VC_EVENT_PAUSED,       /* a: play sample where agent audio stopped */
+    VC_EVENT_FLUSHED,      /* a: first play sample dropped, b: where the timeline goes on */
+    VC_EVENT_WORD_REACHED, /* a: word's number, b: its first play sample */
 } vc_event_kind;
 
 typedef struct vc_event {

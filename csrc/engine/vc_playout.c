@@ -21,6 +21,7 @@ vc_playout_config vc_playout_config_default(void)
         .duck_db = -15.0f,
         .duck_ms = 20,
         .crossfade_ms = 20,
+        .comfort_noise_db = -60.0f,
     };
     return config;
 }
@@ -36,11 +37,14 @@ vc_status vc_playout_create(vc_playout **out, const vc_playout_config *config)
     if (!(config->duck_db >= -60.0f && config->duck_db <= 0.0f)) return VC_E_RANGE;
     if (config->duck_ms < 0 || config->duck_ms > 1000) return VC_E_RANGE;
     if (config->crossfade_ms < 0 || config->crossfade_ms > 100) return VC_E_RANGE;
+    vc_status status = vc_playout_dry_check(config);
+    if (status != VC_OK) return status;
     vc_playout *playout = vc_allocate(config->allocator, sizeof(vc_playout));
     if (!playout) return VC_E_MEMORY;
     playout->config = *config;
     playout->fade_samples = (size_t)(config->play_hz * config->fade_ms / 1000);
-    playout->segment_end = -1;
+    playout->segment_end = playout->lowest_samples = -1;
+    atomic_init(&playout->last_end, -1);
     playout->resampler_idle = 1;
     playout->crossfade_samples = (size_t)(config->play_hz * config->crossfade_ms / 1000);
     vc_playout_level_begin(playout);
@@ -50,7 +54,7 @@ vc_status vc_playout_create(vc_playout **out, const vc_playout_config *config)
     resample.out_hz = config->rate_hz;
     resample.allocator = config->allocator;
     size_t room = (size_t)((int64_t)config->play_hz * config->buffer_ms / 1000);
-    vc_status status = vc_ring_create(&playout->audio, sizeof(int16_t), room, config->allocator);
+    status = vc_ring_create(&playout->audio, sizeof(int16_t), room, config->allocator);
     if (status == VC_OK)
         status = vc_ring_create(&playout->marks, sizeof(mark), MARKS, config->allocator);
     if (status == VC_OK)
@@ -64,6 +68,8 @@ vc_status vc_playout_create(vc_playout **out, const vc_playout_config *config)
         if (!playout->tail) status = VC_E_MEMORY;
     }
     if (status == VC_OK) status = vc_resample_create(&playout->resampler, &resample);
+    if (status == VC_OK) status = vc_playout_dry_create(playout);
+    playout->config.hold = NULL; /* the caller's */
     if (status != VC_OK) {
         vc_playout_destroy(playout);
         return status;
@@ -75,6 +81,7 @@ vc_status vc_playout_create(vc_playout **out, const vc_playout_config *config)
 void vc_playout_destroy(vc_playout *playout)
 {
     if (!playout) return;
+    vc_playout_dry_destroy(playout);
     vc_resample_destroy(playout->resampler);
     vc_release(playout->config.allocator, playout->tail);
     vc_ring_destroy(playout->replacements);
@@ -91,21 +98,33 @@ vc_status vc_playout_push(vc_playout *playout, const int16_t *samples, size_t *n
     return vc_ring_push(playout->audio, samples, n);
 }
 
-static vc_status push_mark(vc_playout *playout, int64_t id, int is_segment_end)
+static vc_status push_mark(vc_playout *playout, int64_t id, mark_kind kind)
 {
-    mark entry = {vc_playout_queue_position(playout), id, is_segment_end};
+    mark entry = {vc_playout_queue_position(playout), id, kind};
     size_t one = 1;
     return vc_ring_push(playout->marks, &entry, &one);
 }
 
+vc_status vc_playout_push_word(vc_playout *playout, int64_t word, const int16_t *samples, size_t *n)
+{
+    if (*n > 0 && vc_ring_room(playout->audio) > 0 &&
+        vc_ring_room(playout->marks) > MARKS_KEPT_FREE)
+        (void)push_mark(playout, word, WORD);
+    return vc_playout_push(playout, samples, n);
+}
+
 vc_status vc_playout_mark(vc_playout *playout, int64_t mark_id)
 {
-    return push_mark(playout, mark_id, 0);
+    return push_mark(playout, mark_id, MARK);
 }
 
 vc_status vc_playout_end_segment(vc_playout *playout)
 {
-    return push_mark(playout, 0, 1);
+    vc_status status = push_mark(playout, 0, SEGMENT_END);
+    if (status == VC_OK)
+        atomic_store_explicit(&playout->last_end, vc_playout_queue_position(playout),
+                              memory_order_release);
+    return status;
 }
 
 static vc_status push_control(vc_playout *playout, control_kind kind)
@@ -157,13 +176,20 @@ void vc_playout_post(vc_playout *playout, vc_event_kind kind, int64_t now_ns, in
 void vc_playout_pass_marks(vc_playout *playout, int64_t position, int64_t now_ns, int flushed)
 {
     mark entry;
-    while (vc_ring_peek(playout->marks, 0, &entry, 1) == VC_OK && entry.position <= position) {
+    while (vc_ring_level(playout->marks) > 0) {
+        (void)vc_ring_peek(playout->marks, 0, &entry, 1);
+        /* A word has begun once a sample of it has passed. */
+        if (entry.position + (entry.kind == WORD) > position) return;
         (void)vc_ring_skip(playout->marks, 1);
-        if (!entry.is_segment_end)
+        if (entry.kind == MARK)
             vc_playout_post(playout, VC_EVENT_MARK_REACHED, now_ns, entry.id, entry.position,
                             flushed);
-        else if (!flushed)
+        else if (entry.kind == WORD && !flushed)
+            vc_playout_post(playout, VC_EVENT_WORD_REACHED, now_ns, entry.id, entry.position, 0);
+        else if (entry.kind == SEGMENT_END && !flushed) {
             playout->segment_end = entry.position;
+            playout->segment_is_new = 1;
+        }
     }
 }
 
@@ -175,6 +201,12 @@ int vc_playout_is_sounding(const vc_playout *playout)
 uint64_t vc_playout_underruns(const vc_playout *playout)
 {
     return playout->underruns;
+}
+
+void vc_playout_get_stats(const vc_playout *playout, vc_playout_stats *stats)
+{
+    *stats = (vc_playout_stats){playout->underruns, playout->underrun_samples,
+                                playout->lowest_samples, playout->buffering};
 }
 
 vc_status vc_playout_pause_now(vc_playout *playout, int64_t *play_sample)
@@ -209,9 +241,10 @@ static size_t obey_controls(vc_playout *playout, size_t n, int64_t now_ns)
 {
     size_t faded = 0;
     control entry;
-    size_t one = 1;
-    while (vc_ring_pull(playout->controls, &entry, &one) == VC_OK) {
+    while (vc_ring_level(playout->controls) > 0) { /* mostly none: a look is quicker than a pull */
         int64_t cursor;
+        size_t one = 1;
+        (void)vc_ring_pull(playout->controls, &entry, &one);
         switch (entry.kind) {
         case PAUSE: (void)vc_playout_pause_now(playout, &cursor); break;
         case RESUME:
@@ -232,17 +265,39 @@ static size_t obey_controls(vc_playout *playout, size_t n, int64_t now_ns)
             cursor = vc_playout_play_position(playout);
             if (entry.position > cursor)
                 (void)vc_ring_skip(playout->audio, (size_t)(entry.position - cursor));
+            vc_playout_post(playout, VC_EVENT_FLUSHED, now_ns, cursor,
+                            vc_playout_play_position(playout), 0);
             vc_playout_pass_marks(playout, entry.position, now_ns, 1);
             playout->paused = playout->fade_out = playout->fade_in = 0;
-            playout->running = 0;
+            playout->running = playout->dry = playout->from_filler = 0;
             break;
         case GAIN: vc_playout_level_set_gain(playout, entry.gain, entry.ramp_samples); break;
         case DUCK: (void)vc_playout_duck_now(playout); break;
         case UNDUCK: (void)vc_playout_unduck_now(playout); break;
         }
-        one = 1;
     }
     return faded;
+}
+
+/* Behind the block's agent audio, which ends at `filled` of n and at `end` of the timeline: did the
+ * queue run dry? */
+static void watch_queue(vc_playout *playout, int64_t end, size_t filled, size_t n, int64_t now_ns)
+{
+    int64_t level = (int64_t)vc_ring_level(playout->audio);
+    if (playout->segment_is_new && level > 0) {
+        playout->lowest_samples = level;
+        playout->segment_is_new = 0;
+    } else if (level < playout->lowest_samples &&
+               atomic_load_explicit(&playout->last_end, memory_order_acquire) < end) {
+        playout->lowest_samples = level;
+    }
+    /* One that ends exactly with this block may still be fed in time for the next. */
+    if (level > 0 || (playout->segment_end != end && filled == n)) return;
+    int underrun = playout->segment_end != end;
+    playout->underruns += (uint64_t)underrun;
+    playout->running = 0;
+    if (underrun) vc_playout_dry_ran_out(playout, filled);
+    vc_playout_post(playout, VC_EVENT_PLAYOUT_DRAINED, now_ns, end, underrun, 0);
 }
 
 /* Fills block with n samples at the play rate; nonzero if agent audio is in it. */
@@ -251,10 +306,13 @@ static int fill_block(vc_playout *playout, size_t n, int64_t now_ns)
     size_t filled = obey_controls(playout, n, now_ns);
     size_t levelled = filled;
     vc_playout_level_report(playout, now_ns);
+    if (playout->filler) vc_playout_filler_begin(playout);
     int heard = filled > 0;
 
     if (playout->paused) {
         if (playout->fade_out) {
+            vc_playout_post(playout, VC_EVENT_PAUSED, now_ns, vc_playout_play_position(playout), 0,
+                            0);
             filled = render_fade_out(playout, n);
             heard = filled > 0;
             playout->fade_out = 0;
@@ -262,25 +320,22 @@ static int fill_block(vc_playout *playout, size_t n, int64_t now_ns)
     } else {
         size_t at = filled, taken;
         filled = vc_playout_take(playout, filled, n, now_ns, &taken);
-        if (playout->fade_in && taken > 0) {
+        if ((playout->fade_in || playout->from_filler) && taken > 0) {
             size_t fade = playout->fade_samples < taken ? playout->fade_samples : taken;
             vc_gain_fade_s16(playout->block + at, fade, 0.0f, 1.0f);
-            playout->fade_in = 0;
+            playout->fade_in = playout->from_filler = 0;
         }
         if (filled > at) heard = 1;
-        vc_playout_pass_marks(playout, vc_playout_play_position(playout), now_ns, 0);
-        if (playout->running && vc_ring_level(playout->audio) == 0) {
-            int64_t end = vc_playout_play_position(playout);
-            /* One that ends exactly with this block may still be fed in time for the next. */
-            if (playout->segment_end == end || filled < n) {
-                int underrun = playout->segment_end != end;
-                playout->underruns += (uint64_t)underrun;
-                playout->running = 0;
-                vc_playout_post(playout, VC_EVENT_PLAYOUT_DRAINED, now_ns, end, underrun, 0);
-            }
-        }
+        if (playout->filler) vc_playout_filler_heard(playout, at, filled);
+        int64_t end = vc_playout_play_position(playout);
+        vc_playout_pass_marks(playout, end, now_ns, 0);
+        if (playout->running)
+            watch_queue(playout, end, filled, n, now_ns);
+        else if (playout->dry && playout->segment_end == end)
+            vc_playout_dry_over(playout, filled); /* it was complete, which was said too late */
     }
     memset(playout->block + filled, 0, (n - filled) * sizeof(int16_t));
+    if (playout->filler) vc_playout_add_decay(playout, filled, n);
     vc_playout_level_apply(playout, playout->block + levelled, n - levelled);
     return heard;
 }
@@ -304,6 +359,8 @@ vc_status vc_playout_render(vc_playout *playout, int64_t now_ns, int16_t *sample
     int whole = config->play_hz % 50 == 0;
     if (!heard && playout->resampler_idle && whole) {
         memset(samples, 0, n_out * sizeof(int16_t));
+        if (playout->filler) vc_playout_add_filler(playout, samples, n_out);
+        playout->rendered += (int64_t)n_out;
         return VC_NEED_MORE;
     }
     size_t consumed = n_in, produced = n_out;
@@ -318,5 +375,7 @@ vc_status vc_playout_render(vc_playout *playout, int64_t now_ns, int16_t *sample
         vc_resample_reset(playout->resampler);
         playout->in_total = playout->out_total = 0;
     }
+    if (playout->filler) vc_playout_add_filler(playout, samples, n_out);
+    playout->rendered += (int64_t)n_out;
     return heard ? VC_OK : VC_NEED_MORE;
 }

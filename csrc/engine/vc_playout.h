@@ -15,6 +15,13 @@
  * One source replaces another (a synthesiser that failed) from a play sample on: what of the old
  * one is queued behind that is dropped, and its last samples are crossfaded with the new one's
  * first. The timeline jumps, as with a flush; the dropped marks count as flushed.
+ *
+ * A synthesiser may be slow. With prebuffer_ms a segment begins to sound, and goes on after an
+ * underrun, once so much is queued or its end is; a resume goes on at once. Where the queue runs
+ * dry within a segment, when_dry says what the caller hears until it goes on, is flushed or turns
+ * out to be complete: a filler, which is not agent audio. The filler comes in with a fade of
+ * fade_ms, and goes under the fade in of the first agent audio; a pause silences it too, ducking
+ * turns it down.
  */
 #ifndef VC_PLAYOUT_H
 #define VC_PLAYOUT_H
@@ -22,6 +29,13 @@
 #include "engine/vc_event.h"
 
 typedef struct vc_playout vc_playout;
+
+/* What sounds while the queue is dry within a segment. */
+typedef enum vc_playout_filling {
+    VC_PLAYOUT_FILL_SILENCE = 0,
+    VC_PLAYOUT_FILL_COMFORT, /* white noise */
+    VC_PLAYOUT_FILL_HOLD,    /* a sound of the user's, over and over */
+} vc_playout_filling;
 
 typedef struct vc_playout_config {
     int play_hz;                   /* rate of queued audio: one of vc_resample's rates */
@@ -31,6 +45,11 @@ typedef struct vc_playout_config {
     float duck_db;                 /* -60..0, default -15 */
     int duck_ms;                   /* ramp into and out of it; 0..1000, default 20 */
     int crossfade_ms;              /* 0..100, default 20 */
+    int prebuffer_ms;              /* 0..1000 and at most buffer_ms, default 0 */
+    vc_playout_filling when_dry;   /* default silence */
+    float comfort_noise_db;        /* rms by full scale, -90..-20, default -60 */
+    const int16_t *hold;           /* at play_hz; read by create only */
+    size_t hold_samples;           /* 20 ms..60 s; its last fade_ms go over into its first */
     uint32_t call;                 /* goes into events */
     vc_event_sink sink;            /* required */
     const vc_allocator *allocator; /* NULL: malloc */
@@ -43,6 +62,11 @@ void vc_playout_destroy(vc_playout *playout);
 /* Producer side. */
 /* *n: samples offered in, taken out; VC_FULL when not all fitted. */
 VC_RT vc_status vc_playout_push(vc_playout *playout, const int16_t *samples, size_t *n);
+/* The same, of audio with which a word begins: VC_EVENT_WORD_REACHED says that its first sample is
+ * in a packet. Words that are thrown away before are not reported, nor those for which there is no
+ * room beside 64 marks to come; the audio is queued all the same. */
+VC_RT vc_status vc_playout_push_word(vc_playout *playout, int64_t word, const int16_t *samples,
+                                     size_t *n);
 /* A mark at the end of the queue. VC_FULL if 256 marks are pending. */
 VC_RT vc_status vc_playout_mark(vc_playout *playout, int64_t mark_id);
 /* What is queued so far is complete: running dry there is no underrun. VC_FULL as above. */
@@ -83,7 +107,22 @@ VC_RT vc_status vc_playout_unduck_now(vc_playout *playout);
 VC_RT int vc_playout_is_ducked(const vc_playout *playout);
 /* Media thread: agent audio is sounding (queued, not paused). */
 VC_RT int vc_playout_is_sounding(const vc_playout *playout);
+/* Media thread: the queue is dry within a segment and the filler sounds, or is to. */
+VC_RT int vc_playout_is_filling(const vc_playout *playout);
 /* Media thread: times that the queue ran dry without end_segment. */
 VC_RT uint64_t vc_playout_underruns(const vc_playout *playout);
+
+typedef struct vc_playout_stats {
+    uint64_t underruns;
+    uint64_t underrun_samples; /* of the line, until agent audio went on; pauses included */
+    /* Of the queue, when it was shortest while the running or last segment sounded and its end was
+     * not queued yet; 0 after an underrun, the whole segment if that was queued at once, -1 before
+     * the first. */
+    int64_t lowest_samples;
+    int buffering; /* queued audio waits for prebuffer_ms */
+} vc_playout_stats;
+
+/* Media thread. */
+VC_RT void vc_playout_get_stats(const vc_playout *playout, vc_playout_stats *stats);
 
 #endif

@@ -26,13 +26,14 @@ vc_status vc_playout_replace(vc_playout *playout, int64_t from, int64_t start)
 
 /* -- media thread -- */
 
-/* The next jump; several that overlap are one. Returns how many it is made of, 0: none. */
-static size_t next_replacement(const vc_playout *playout, replacement *next)
+/* The jump behind the first `skip` entries; several that overlap are one. Returns how many it is
+ * made of, 0: none. */
+static size_t next_replacement(const vc_playout *playout, size_t skip, replacement *next)
 {
     size_t level = vc_ring_level(playout->replacements), count = 0;
-    while (count < level) {
+    while (skip + count < level) {
         replacement entry;
-        (void)vc_ring_peek(playout->replacements, count, &entry, 1);
+        (void)vc_ring_peek(playout->replacements, skip + count, &entry, 1);
         if (count == 0) {
             *next = entry;
         } else {
@@ -43,6 +44,22 @@ static size_t next_replacement(const vc_playout *playout, replacement *next)
         count++;
     }
     return count;
+}
+
+int64_t vc_playout_dropped_before(const vc_playout *playout, int64_t position, int *inside)
+{
+    int64_t cursor = vc_playout_play_position(playout), dropped = 0;
+    size_t skip = 0, count;
+    replacement next;
+    *inside = 0;
+    while ((count = next_replacement(playout, skip, &next)) > 0) {
+        int64_t from = next.from > cursor ? next.from : cursor;
+        int64_t start = next.start < position ? next.start : position;
+        if (start > from) dropped += start - from;
+        *inside |= from < position && position <= next.start;
+        skip += count;
+    }
+    return dropped;
 }
 
 void vc_playout_drop_replacements(vc_playout *playout, int64_t position)
@@ -87,8 +104,11 @@ void vc_playout_mix_tail(vc_playout *playout, int16_t *samples, size_t n)
 static void report_start(vc_playout *playout, size_t at, int64_t cursor, int64_t now_ns)
 {
     int64_t offset_ns = (int64_t)at * VC_NS_PER_S / playout->config.play_hz;
+    if (!playout->running)
+        vc_playout_dry_begun(playout, at, vc_playout_queue_position(playout) - cursor);
     playout->running = 1;
-    vc_playout_post(playout, VC_EVENT_PLAYOUT_STARTED, now_ns, cursor, now_ns + offset_ns, 0);
+    vc_playout_post(playout, VC_EVENT_PLAYOUT_STARTED, now_ns, cursor, now_ns + offset_ns,
+                    vc_playout_sent_sample(playout, at));
 }
 
 size_t vc_playout_take(vc_playout *playout, size_t filled, size_t n, int64_t now_ns, size_t *taken)
@@ -98,7 +118,7 @@ size_t vc_playout_take(vc_playout *playout, size_t filled, size_t n, int64_t now
     while (filled < n) {
         size_t part = n - filled;
         replacement next;
-        size_t count = next_replacement(playout, &next);
+        size_t count = next_replacement(playout, 0, &next);
         if (count > 0) {
             int64_t ahead = next.from - vc_playout_play_position(playout);
             if (ahead <= 0) {
@@ -108,6 +128,8 @@ size_t vc_playout_take(vc_playout *playout, size_t filled, size_t n, int64_t now
             }
             if (part > (size_t)ahead) part = (size_t)ahead;
         }
+        if (!playout->running && playout->prebuffer_samples > 0 && !vc_playout_may_begin(playout))
+            break;
         size_t got = part;
         (void)vc_ring_pull(playout->audio, samples + filled, &got);
         /* A resume is reported as a start. */

@@ -173,3 +173,45 @@ def test_wrong_settings_say_so(settings: dict[str, object], message: str):
 def test_a_call_takes_gate_settings_only():
     with pytest.raises(ConfigError, match="speaking is 'pause'; give GateSettings"):
         CallConfig(speaking="pause")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("action", ["pause", "duck", "none"])
+def test_within_an_answer_that_ran_dry_the_rest_is_on_its_way(action: str):
+    """A caller who speaks into the hold sound meets the settings for thinking."""
+    engine, call = opened(
+        thinking=GateSettings(action=action),
+        speaking=GateSettings(action="none"),
+        when_dry="hold",
+        hold_sound=np.full(RATE_HZ, 2000, np.int16),
+    )
+    call.play(TONE[:4000])  # not complete
+    listen(engine, call, quiet(0.7))
+    call.read_sent()
+    events = listen(engine, call, SPEECH[:8000])
+    hold = call.read_sent()[0]
+    assert hold[0] == 2000
+    if action == "pause":
+        barged = events[kinds_at(events, BargedIn)]
+        assert isinstance(barged, BargedIn)
+        assert barged.play_sample == 4000
+        assert not hold[-160:].any()
+        call.play(TONE)  # what comes now does not begin to sound
+        listen(engine, call, quiet(0.1))
+        assert not call.read_sent()[0].any()
+        call.flush()
+        listen(engine, call, quiet(0.1))
+        assert not call.read_sent()[0].any()
+    else:
+        assert kinds(events) == [SpeechStarted]
+        level = 2000 * 10 ** (-15 / 20) if action == "duck" else 2000
+        assert np.abs(hold[-160:] - level).max() <= 1
+
+
+def test_after_a_complete_answer_there_is_no_hold_sound_to_interrupt():
+    engine, call = opened(when_dry="hold", hold_sound=np.full(RATE_HZ, 2000, np.int16))
+    call.play(TONE[:4000])
+    call.end_segment()
+    listen(engine, call, quiet(0.7))
+    call.read_sent()
+    assert kinds(listen(engine, call, SPEECH[:8000])) == [SpeechStarted]
+    assert not call.read_sent()[0].any()

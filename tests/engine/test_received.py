@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicecore.errors import AudioGoneError, ClosedError, ConfigError
+from voicecore.errors import AudioGoneError, ClosedError, ConfigError, StateError
 from voicecore.media.call import Call
 from voicecore.media.config import CallConfig
+from voicecore.media.engine import Engine
 from voicecore.media.events import CallClosed, CallEvent
 from voicecore.testing.virtual import VirtualEngine
 
@@ -213,3 +216,44 @@ def test_chunks_of_the_running_engine():
             assert [e async for e in call][-1].__class__ is CallClosed
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def stand_still() -> None:
+    time.sleep(0.005)  # real time: the shard fills the ring of events meanwhile
+
+
+def test_a_reader_of_chunks_outlives_a_lost_wake_up():
+    """The event that says "a chunk is there" finds the ring of events full and is dropped."""
+
+    async def scenario() -> None:
+        async with Engine() as engine:
+            call = await engine.open_call(PUSHED)
+            others = [await engine.open_call(PUSHED) for _ in range(40)]
+            signals = count_signals(call)
+            chunks = call.chunks(100)
+            reader = asyncio.create_task(anext(chunks))
+            await asyncio.sleep(0)
+            deadline_ns = time.monotonic_ns() + 10_000_000_000
+            while engine.stats()["events_dropped"] == 0:
+                assert time.monotonic_ns() < deadline_ns
+                for other in others:  # 10,240 events a tick; the ring has room for 16,384
+                    with suppress(StateError):
+                        for number in range(256):
+                            other.mark(number)
+                stand_still()
+            dropped = engine.stats()["events_dropped"]
+            call.push(STREAM[:800])
+            while engine.stats()["events_dropped"] == dropped:
+                assert time.monotonic_ns() < deadline_ns
+                stand_still()  # until the wake-up of this chunk is dropped too
+            pcm, first = await asyncio.wait_for(reader, 10)
+            np.testing.assert_array_equal(pcm, STREAM[:800])
+            assert first == 0
+            assert 2 not in signals  # its own never came; that of the loss did
+            assert 3 in signals
+            call.push(STREAM[800:1600])
+            pcm, first = await asyncio.wait_for(anext(chunks), 10)
+            np.testing.assert_array_equal(pcm, STREAM[800:1600])
+            assert first == 800
+
+    asyncio.run(scenario())

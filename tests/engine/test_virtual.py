@@ -31,6 +31,7 @@ from voicecore.media.events import (
     DtmfReceived,
     MarkReached,
     PlayoutDrained,
+    PlayoutFlushed,
     PlayoutStarted,
     SpeechStarted,
     SpeechStopped,
@@ -230,45 +231,121 @@ def test_the_receive_timeline_follows_the_sender_whatever_is_lost():
     assert 6000 * 8 - stats["received_samples"] <= (60 + 40 + 40) * 8
 
 
-@settings(max_examples=40, deadline=None)
+HOLD = {"when_dry": "hold", "hold_sound": np.full(800, 500, np.int16)}
+PLAYOUTS = [
+    {},
+    {"prebuffer_ms": 100},
+    HOLD | {"prebuffer_ms": 60},
+    {"when_dry": "comfort", "comfort_noise_db": -50.0},
+]
+
+
+@pytest.mark.parametrize("playout", PLAYOUTS, ids=["plain", "prebuffer", "hold", "comfort"])
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     st.lists(
         st.one_of(
-            st.tuples(st.just("play"), st.integers(0, 3000)),
+            st.tuples(st.sampled_from(["play", "replace"]), st.integers(0, 3000)),
             st.tuples(st.sampled_from(["pause", "resume", "flush", "end", "mark"]), st.just(0)),
+            st.tuples(st.sampled_from(["duck", "unduck"]), st.just(0)),
             st.tuples(st.just("run"), st.integers(1, 8)),
         ),
         max_size=40,
     )
 )
-def test_any_order_of_controls_keeps_the_playout_sound(steps: list[tuple[str, int]]):
-    """Positions never go back, marks come once each and in order, nothing unqueued is played."""
+def test_any_order_of_controls_keeps_the_playout_sound(
+    playout: dict[str, object], steps: list[tuple[str, int]]
+):
+    """Positions never go back, marks come once each and in order, nothing unqueued is played, and
+    what sounds in a gap ends with the segment."""
     engine = VirtualEngine("c")
-    call = engine.open(CallConfig(media="push", play_hz=8000))
-    queued, marks, last, value = 0, 0, 0, 0
+    call = engine.open(CallConfig(media="push", play_hz=8000, **playout))
+    queued, marks, last, value, flushes, replaced = 0, 0, 0, 0, 0, 0
     for what, amount in steps:
         if what == "play":
             value += 1
             queued += call.play(np.full(amount, 1000 + value, np.int16))
+        elif what == "replace":
+            if replaced < 8:
+                queued += call.replace(max(0, queued - amount), np.full(amount, 1000, np.int16))
+                replaced += 1
         elif what == "mark":
             marks += 1
             assert call.mark(marks) == queued
         elif what == "end":
             call.end_segment()
         elif what == "run":
+            replaced = 0
             for _ in range(amount):
                 engine.tick()
         else:
+            flushes += what == "flush"
             getattr(call, what)()
         assert last <= call.play_position <= call.queue_position == queued
         last = call.play_position
     call.resume()
+    call.end_segment()
     engine.advance(queued / 8 + 100)
     assert call.play_position == queued
-    reached = [e.mark_id for e in taken(call) if isinstance(e, MarkReached)]
-    assert reached == list(range(1, marks + 1))
+    events = taken(call)
+    reached = [e.mark_id for e in events if isinstance(e, MarkReached)]
+    assert sorted(reached) == reached == list(range(1, marks + 1))
+    assert sum(isinstance(e, PlayoutFlushed) for e in events) == flushes
     sent, _ = call.read_sent()
-    assert np.abs(sent).max(initial=0) <= 1000 + value
+    # Under a filler an underrun's last sample goes to zero below what comes next; a crossfade of
+    # equal power adds 41 % at most to two signals in phase.
+    most = 1.42 * (1000 + value) * (2 if playout.get("when_dry") else 1) + 500
+    assert np.abs(sent.astype(int)).max(initial=0) <= most
+    engine.advance(40)
+    assert not call.read_sent()[0].any()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"prebuffer_ms": 1001}, "prebuffer_ms is 1001"),
+        ({"prebuffer_ms": 200, "play_buffer_ms": 199}, "at most play_buffer_ms, here 199"),
+        ({"comfort_noise_db": -91.0}, "comfort_noise_db"),
+        ({"when_dry": "music"}, "when_dry 'music' is unknown"),
+        ({"when_dry": "hold"}, "hold_sound go together"),
+        ({"hold_sound": bytes(4000)}, "hold_sound go together"),
+        ({"when_dry": "hold", "hold_sound": bytes(958)}, "has 479 samples; it must have 480 to"),
+        ({"when_dry": "hold", "hold_sound": np.zeros(4000)}, "hold_sound has format 'd'"),
+        ({"when_dry": "hold", "hold_sound": bytes(4001)}, "4001 bytes"),
+        ({"when_dry": "hold", "hold_sound": 7}, "hold_sound is int"),
+    ],
+)
+def test_settings_of_the_dry_queue_are_checked(setting: dict[str, object], message: str):
+    with pytest.raises(ConfigError, match=message):
+        CallConfig(**setting)  # type: ignore[arg-type]
+
+
+def test_the_queue_says_whether_the_synthesiser_keeps_ahead():
+    engine = VirtualEngine()
+    hold = np.full(24_000, 700, np.int16)
+    call = engine.open(
+        CallConfig(media="push", play_hz=24000, prebuffer_ms=200, when_dry="hold", hold_sound=hold)
+    )
+    hold[:] = 0  # the call has a copy
+    assert call.stats()["play_queue_lowest_ms"] == -1.0
+    call.play(np.full(3 * 480, 3000, np.int16))
+    engine.advance(60)
+    assert call.stats()["play_queue_buffering"] == 1
+    call.play(np.full(7 * 480, 3000, np.int16))
+    engine.advance(100)
+    stats = call.stats()
+    assert stats["play_queue_lowest_ms"] == 100.0
+    assert stats["play_queue_buffering"] == stats["underruns"] == 0
+    engine.advance(300)  # 200 ms without audio
+    call.play(np.full(480, 3000, np.int16))
+    call.end_segment()
+    engine.advance(100)
+    stats = call.stats()
+    assert (stats["underruns"], stats["play_queue_lowest_ms"]) == (1, 0.0)
+    assert stats["underrun_ms"] == 200.0
+    sent = call.read_sent()[0]
+    gap = sent[(60 + 200 + 40) * 8 : (60 + 200 + 180) * 8]
+    assert np.abs(gap - 700).max() <= 1
 
 
 def test_events_end_with_the_call():

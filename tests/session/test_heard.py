@@ -1,4 +1,4 @@
-"""HeardText, AudioRing, audibility, Backchannels, History. Oracle: positions worked out by hand."""
+"""TextCursor, AudioRing, audibility, Backchannels, History. Oracle: positions by hand."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicecore.errors import ConfigError, RateError
+from voicecore.media.text_cursor import PlayTimeline, TextCursor
 from voicecore.providers.base import Message, WordTime
 from voicecore.session import (
     BACKCHANNELS,
-    HeardText,
     ListenSettings,
     SessionConfig,
     SpeakSettings,
@@ -20,6 +20,11 @@ from voicecore.session import (
 from voicecore.session.audio import AudioRing, LeadIn, last_audible
 from voicecore.session.backchannel import Backchannels
 from voicecore.session.history import History
+
+
+def cursor(play_hz: int) -> TextCursor:
+    return TextCursor(PlayTimeline(play_hz, 8000))
+
 
 WORDS = [WordTime("One", 100, 200), WordTime("two,", 200, 500), WordTime("three.", 600, 701)]
 
@@ -39,41 +44,41 @@ WORDS = [WordTime("One", 100, 200), WordTime("two,", 200, 500), WordTime("three.
     ],
 )
 def test_a_word_is_heard_from_its_middle_on(position, text):
-    heard = HeardText(8000)
+    heard = cursor(8000)
     heard.begin(1000)
     heard.add_words(WORDS[:1])
     heard.add_words(WORDS[1:])
-    assert heard.text(position) == text
+    assert heard.heard(position) == text
 
 
 def test_a_word_without_length_needs_its_sample_played():
-    heard = HeardText(8000)
+    heard = cursor(8000)
     heard.begin(0)
     heard.add_words([WordTime("a", 10, 10), WordTime("", 10, 20)])
-    assert heard.text(10) == ""
-    assert heard.text(11) == "a"
+    assert heard.heard(10) == ""
+    assert heard.heard(11) == "a"
 
 
 def test_without_word_times_the_text_is_spread_over_the_audio():
-    heard = HeardText(1000)
+    heard = cursor(1000)
     heard.add_text("aaaa bbbb ")
     heard.begin(500)
     heard.add_audio(1000)
-    assert heard.text(500) == ""
+    assert heard.heard(500) == ""
     heard.complete()
-    assert heard.text(500 + 249) == ""
-    assert heard.text(500 + 250) == "aaaa"
-    assert heard.text(500 + 750) == "aaaa bbbb"
-    assert heard.all_text == "aaaa bbbb"
+    assert heard.heard(500 + 249) == ""
+    assert heard.heard(500 + 250) == "aaaa"
+    assert heard.heard(500 + 750) == "aaaa bbbb"
+    assert heard.text == "aaaa bbbb"
 
 
 def test_an_incomplete_answer_without_word_times_goes_by_speaking_rate():
-    heard = HeardText(1000)
+    heard = cursor(1000)
     heard.add_text("aaaa " * 60)
     heard.begin(0)
     heard.add_audio(2000)
-    assert heard.text(1000).split() == ["aaaa"] * 3  # 15 characters a second
-    assert heard.text(9000).split() == ["aaaa"] * 6  # no more than the 2 s that were queued
+    assert heard.heard(1000).split() == ["aaaa"] * 3  # 15 characters a second
+    assert heard.heard(9000).split() == ["aaaa"] * 6  # no more than the 2 s that were queued
 
 
 @settings(deadline=None, max_examples=100, derandomize=True)
@@ -82,19 +87,19 @@ def test_an_incomplete_answer_without_word_times_goes_by_speaking_rate():
     positions=st.lists(st.integers(-100, 5000), min_size=2, max_size=2).map(sorted),
 )
 def test_more_playing_never_unhears_a_word(lengths, positions):
-    heard = HeardText(8000)
+    heard = cursor(8000)
     heard.begin(0)
     at = 0
     for number, length in enumerate(lengths):
         heard.add_words([WordTime(str(number), at, at + length)])
         at += length
-    earlier, later = (heard.text(p) for p in positions)
+    earlier, later = (heard.heard(p) for p in positions)
     assert later.startswith(earlier)
 
 
 def test_a_rate_is_needed():
-    with pytest.raises(RateError):
-        HeardText(0)
+    with pytest.raises(RateError, match="play_hz is 0"):
+        cursor(0)
 
 
 @settings(deadline=None, max_examples=100, derandomize=True)

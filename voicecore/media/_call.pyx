@@ -83,12 +83,21 @@ STAT_NAMES = (
     "silence_samples",
     "windows_rested",
     "recovered",
+    "underrun_samples",
+    "play_queue_lowest_samples",
+    "play_queue_buffering",
 )
 
 # Paths of libopus that calls were opened with: the C struct points to them.
 _paths = {}
 
 _ACTIONS = {"none": VC_GATE_NONE, "duck": VC_GATE_DUCK, "pause": VC_GATE_PAUSE}
+
+_FILLINGS = {
+    "silence": VC_PLAYOUT_FILL_SILENCE,
+    "comfort": VC_PLAYOUT_FILL_COMFORT,
+    "hold": VC_PLAYOUT_FILL_HOLD,
+}
 
 _SUITES = {
     "AES_CM_128_HMAC_SHA1_80": 1,
@@ -191,6 +200,12 @@ cdef int fill_config(vc_call_config *out, vc_srtp_config *keys, object config,
     out.duck_db = config.duck_db
     out.duck_ms = config.duck_ms
     out.crossfade_ms = config.crossfade_ms
+    out.prebuffer_ms = config.prebuffer_ms
+    out.when_dry = <vc_playout_filling><int>_FILLINGS[config.when_dry]
+    out.comfort_noise_db = config.comfort_noise_db
+    if config.hold_sound is not None:  # which the config keeps
+        out.hold = <const int16_t *><const char *>config.hold_sound
+        out.hold_samples = len(config.hold_sound) // 2
     out.loss_wait_ms = config.loss_wait_ms
     out.max_jitter_ms = config.max_jitter_ms
     out.rtp_timeout_ms = config.rtp_timeout_ms
@@ -224,6 +239,20 @@ cdef int check_opened(int status, object config) except -1:
     return 0
 
 
+def check_words(words, total):
+    """(offset in the audio, number) of every word: ascending, within the audio, no two in one place."""
+    starts, last = [], -1
+    for start, number in words:
+        if not last < start < total or not -(2**63) <= number < 2**63:
+            raise ConfigError(
+                f"a word begins at {start}; offsets must rise from 0 to {total - 1}, within the audio, "
+                "and numbers have 64 bits"
+            )
+        starts.append((int(start), int(number)))
+        last = start
+    return starts
+
+
 cdef PcmRing make_ring(object config, RingPool pool):
     return PcmRing(config.rate_hz * config.receive_buffer_ms // 1000, pool)
 
@@ -248,7 +277,7 @@ cdef object make_event(const vc_event *event):
     if event.kind == VC_EVENT_BARGED_IN:
         return events.BargedIn(stamp, event.a, event.c, event.b)
     if event.kind == VC_EVENT_PLAYOUT_STARTED:
-        return events.PlayoutStarted(stamp, event.a, event.b)
+        return events.PlayoutStarted(stamp, event.a, event.b, event.c)
     if event.kind == VC_EVENT_PLAYOUT_DRAINED:
         return events.PlayoutDrained(stamp, event.a, event.b != 0)
     if event.kind == VC_EVENT_MARK_REACHED:
@@ -269,6 +298,12 @@ cdef object make_event(const vc_event *event):
         return events.Unducked(stamp, event.a)
     if event.kind == VC_EVENT_REPLACED:
         return events.PlayoutReplaced(stamp, event.a, event.b)
+    if event.kind == VC_EVENT_PAUSED:
+        return events.PlayoutPaused(stamp, event.a)
+    if event.kind == VC_EVENT_FLUSHED:
+        return events.PlayoutFlushed(stamp, event.a, event.b)
+    if event.kind == VC_EVENT_WORD_REACHED:
+        return events.WordReached(stamp, event.a, event.b)
     return None
 
 
@@ -301,6 +336,36 @@ cdef class NativeCall:
         finally:
             PyBuffer_Release(&view)
         return n
+
+    def play_words(self, pcm, words):
+        cdef Py_buffer view
+        cdef vc_playout *playout
+        cdef const int16_t *samples
+        cdef size_t n, end, at = 0
+        cdef int64_t word = 0
+        cdef bint begins = False
+        get_s16(pcm, &view, &n)
+        try:
+            samples = <const int16_t *>view.buf
+            total = n
+            starts = check_words(words, total)
+            playout = vc_call_playout(self.enter())
+            for start, number in (*starts, (total, 0)):
+                end = start
+                n = end - at
+                if begins:
+                    vc_playout_push_word(playout, word, samples + at, &n)
+                else:
+                    vc_playout_push(playout, samples + at, &n)
+                at += n
+                if at < end:
+                    break
+                word = number
+                begins = True
+            self.leave()
+        finally:
+            PyBuffer_Release(&view)
+        return at
 
     def end_segment(self):
         cdef int status = vc_playout_end_segment(vc_call_playout(self.enter()))
@@ -485,6 +550,11 @@ cdef class NativeCall:
         found["remote_loss"] = found.pop("remote_loss_ppm") / 1e6
         found["unread_samples"] = received.unread
         found["queued_samples"] = queued
+        found["underrun_ms"] = found.pop("underrun_samples") * 1000 / self.config.rate_hz
+        lowest = found.pop("play_queue_lowest_samples")
+        found["play_queue_lowest_ms"] = (
+            -1.0 if lowest >= 2**63 else lowest * 1000 / self.config.play_hz
+        )
         found["echo_erle_db"] = found.pop("echo_erle_mdb") / 1000
         found["echo_delay_ms"] = found.pop("echo_delay_us") / 1000
         drift_ppb = found.pop("echo_drift_ppb")

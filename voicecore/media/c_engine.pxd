@@ -56,6 +56,9 @@ cdef extern from "engine/vc_event.h" nogil:
         VC_EVENT_DUCKED
         VC_EVENT_UNDUCKED
         VC_EVENT_REPLACED
+        VC_EVENT_PAUSED
+        VC_EVENT_FLUSHED
+        VC_EVENT_WORD_REACHED
     ctypedef struct vc_event:
         uint32_t kind
         uint32_t call
@@ -68,9 +71,15 @@ cdef extern from "engine/vc_event.h" nogil:
         void *context
 
 cdef extern from "engine/vc_playout.h" nogil:
+    ctypedef enum vc_playout_filling:
+        VC_PLAYOUT_FILL_SILENCE
+        VC_PLAYOUT_FILL_COMFORT
+        VC_PLAYOUT_FILL_HOLD
     ctypedef struct vc_playout:
         pass
     vc_status vc_playout_push(vc_playout *playout, const int16_t *samples, size_t *n)
+    vc_status vc_playout_push_word(vc_playout *playout, int64_t word, const int16_t *samples,
+                                   size_t *n)
     vc_status vc_playout_mark(vc_playout *playout, int64_t mark_id)
     vc_status vc_playout_end_segment(vc_playout *playout)
     vc_status vc_playout_pause(vc_playout *playout)
@@ -138,6 +147,11 @@ cdef extern from "engine/vc_call.h" nogil:
         float duck_db
         int duck_ms
         int crossfade_ms
+        int prebuffer_ms
+        vc_playout_filling when_dry
+        float comfort_noise_db
+        const int16_t *hold
+        size_t hold_samples
         int loss_wait_ms
         int max_jitter_ms
         int rtp_timeout_ms

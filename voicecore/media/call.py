@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
@@ -14,6 +14,7 @@ from voicecore.errors import ClosedError
 from voicecore.media.config import CallConfig
 from voicecore.media.events import CallClosed, CallEvent, EventsLost
 from voicecore.media.ranges import within
+from voicecore.media.text_cursor import PlayTimeline
 
 if TYPE_CHECKING:
     from voicecore.media._call import NativeCall
@@ -65,6 +66,8 @@ class Call:
         self.local_address = local_address
         self.rate_hz = self.config.rate_hz
         self.play_hz = self.config.play_hz
+        #: Which play sample was sent when; for ``TextCursor``.
+        self.timeline = PlayTimeline(self.play_hz, self.rate_hz)
 
     def __repr__(self) -> str:
         state = "closed" if self._native.is_closed else "open"
@@ -80,6 +83,7 @@ class Call:
             self._audio.set()
         if event is None:
             return
+        self.timeline.take(event)
         if len(self._events) >= _MAX_EVENTS:
             self._events.popleft()
             self._dropped += 1
@@ -209,6 +213,17 @@ class Call:
         """Queue agent audio, int16 at ``play_hz``; returns how many samples fitted."""
         return self._native.play(pcm)
 
+    def play_words(self, pcm: Samples, words: Iterable[tuple[int, int]]) -> int:
+        """As ``play``, with :class:`WordReached` for each word that begins to sound.
+
+        ``words`` are (offset in ``pcm``, your number for the word), ascending. Up to 192 words and
+        marks may be pending; words beyond that are played, but not reported.
+
+        Raises:
+            ConfigError: an offset outside ``pcm``, or not above the one before.
+        """
+        return self._native.play_words(pcm, words)
+
     async def play_all(self, pcm: Samples) -> None:
         """Queue all of ``pcm``, waiting for room; stops quietly when a flush or the end comes."""
         taken = self._native.play(pcm)  # refuses what are no samples
@@ -335,10 +350,25 @@ class Call:
         """When sent sample 0 left, by the ticks that were least late; 0 if nothing has left yet."""
         return self._native.sent_start_ns
 
+    def play_sample_at(self, stamp_ns: int) -> int | None:
+        """The play sample on the wire at a moment; None if it was no agent audio.
+
+        With ``TextCursor.at``: the word that the agent was saying then. As far as the events have
+        come, which is at most 20 ms and a turn of the loop behind.
+        """
+        start_ns = self.sent_start_ns
+        if start_ns == 0 or stamp_ns < start_ns:
+            return None
+        return self.timeline.play_sample((stamp_ns - start_ns) * self.rate_hz // 1_000_000_000)
+
     # -- the end --
 
     def stats(self) -> dict[str, float]:
         """Counters as of the last tick: packets, losses, concealment, underruns, jitter.
+
+        Does the TTS keep ahead? ``play_queue_lowest_ms`` is the least that was queued while the
+        present or last segment sounded and was not complete, -1 before the first; ``underrun_ms``
+        how long the caller waited in all; ``play_queue_buffering`` 1 while audio is held back.
 
         From RTCP: ``remote_loss`` (share, 0 to 1), ``remote_lost``, ``remote_jitter_ms`` as the
         other side reports them, and ``round_trip_ms`` (0 until it is known).

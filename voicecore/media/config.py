@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from voicecore.errors import ConfigError, RateError
 from voicecore.media.gate import GateSettings
-from voicecore.media.ranges import within
+from voicecore.media.ranges import pcm_bytes, within
 from voicecore.media.srtp import SrtpKeys
+
+if TYPE_CHECKING:
+    from voicecore.media._types import Samples
 
 __all__ = ["CallConfig"]
 
@@ -62,6 +66,14 @@ class CallConfig:
         fade_ms: fade at pause, resume and flush, 0..20.
         duck_db: level of ducked agent audio, -60..0.
         duck_ms: ramp into ducking and out of it, 0..1000.
+        prebuffer_ms: a segment begins to sound, and goes on after an underrun, once so much is
+            queued or its end is, 0..1000 and at most play_buffer_ms; a resume goes on at once.
+        when_dry: what the caller hears when the queue runs dry within a segment: "silence",
+            "comfort" (noise) or "hold" (``hold_sound``). It is no agent audio. Say with
+            ``Call.end_segment`` where segments end.
+        comfort_noise_db: level (rms) of that noise by full scale, -90..-20.
+        hold_sound: int16 samples at play_hz, 20 ms to 60 s, repeated; kept as bytes. The last
+            ``fade_ms`` go over into the first.
         crossfade_ms: from the old source to the new one of ``Call.replace``, 0..100.
         loss_wait_ms: how long the receive side waits for a missing packet, 0..500.
         max_jitter_ms: most audio held back for reordering, 40..2000.
@@ -106,6 +118,10 @@ class CallConfig:
     duck_db: float = -15.0
     duck_ms: int = 20
     crossfade_ms: int = 20
+    prebuffer_ms: int = 0
+    when_dry: str = "silence"
+    comfort_noise_db: float = -60.0
+    hold_sound: Samples | None = field(default=None, repr=False)
     loss_wait_ms: int = 60
     max_jitter_ms: int = 400
     rtp_timeout_ms: int = 5000
@@ -153,6 +169,8 @@ class CallConfig:
             ("duck_db", -60.0, 0.0),
             ("duck_ms", 0, 1000),
             ("crossfade_ms", 0, 100),
+            ("prebuffer_ms", 0, 1000),
+            ("comfort_noise_db", -90.0, -20.0),
             ("loss_wait_ms", 0, 500),
             ("max_jitter_ms", 40, 2000),
             ("play_buffer_ms", 100, 60_000),
@@ -160,6 +178,7 @@ class CallConfig:
             ("sent_buffer_ms", 100, 60_000),
         ):
             within(name, getattr(self, name), low, high)
+        self._check_filler()
         if self.rtp_timeout_ms != 0 or isinstance(self.rtp_timeout_ms, bool):
             within("rtp_timeout_ms", self.rtp_timeout_ms, 100, 600_000)
         self._check_opus()
@@ -214,6 +233,29 @@ class CallConfig:
                 within(name, value, low, high)
             if value != default and self.codec != "opus":
                 raise ConfigError(f"{name} is for codec 'opus'; leave it out for {self.codec!r}")
+
+    def _check_filler(self) -> None:
+        if self.prebuffer_ms > self.play_buffer_ms:
+            raise ConfigError(
+                f"prebuffer_ms is {self.prebuffer_ms}; it must be at most play_buffer_ms, here "
+                f"{self.play_buffer_ms}"
+            )
+        if self.when_dry not in ("silence", "comfort", "hold"):
+            raise ConfigError(
+                f"when_dry {self.when_dry!r} is unknown; use 'silence', 'comfort' or 'hold'"
+            )
+        if (self.when_dry == "hold") != (self.hold_sound is not None):
+            raise ConfigError("when_dry 'hold' and hold_sound go together; give both or neither")
+        if self.hold_sound is None:
+            return
+        sound = pcm_bytes("hold_sound", self.hold_sound)
+        least, most = self.play_hz // 50, 60 * self.play_hz
+        if not least <= len(sound) // 2 <= most:
+            raise ConfigError(
+                f"hold_sound has {len(sound) // 2} samples; it must have {least} to {most} (20 ms "
+                f"to 60 s at play_hz)"
+            )
+        object.__setattr__(self, "hold_sound", sound)
 
     @property
     def cancels_echo(self) -> bool:

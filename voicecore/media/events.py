@@ -19,12 +19,15 @@ __all__ = [
     "EventsLost",
     "MarkReached",
     "PlayoutDrained",
+    "PlayoutFlushed",
+    "PlayoutPaused",
     "PlayoutReplaced",
     "PlayoutStarted",
     "RtpTimedOut",
     "SpeechStarted",
     "SpeechStopped",
     "Unducked",
+    "WordReached",
 ]
 
 
@@ -89,10 +92,12 @@ class PlayoutStarted(CallEvent):
     Attributes:
         play_sample: the first sample in the packet.
         packet_ns: when the packet was sent; its first sample counts as heard then.
+        sent_sample: the same by index: samples sent before it, as ``Call.read_sent`` counts them.
     """
 
     play_sample: int
     packet_ns: int
+    sent_sample: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,30 @@ class PlayoutDrained(CallEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class PlayoutPaused(CallEvent):
+    """Agent audio that sounded has been faded out: ``Call.pause``, or the gate.
+
+    Attributes:
+        play_sample: it was heard up to here; resume continues at this sample.
+    """
+
+    play_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutFlushed(CallEvent):
+    """A flush has been carried out; one for each ``Call.flush``.
+
+    Attributes:
+        play_sample: agent audio was heard up to here.
+        new_sample: the play timeline goes on here; what lies between was thrown away.
+    """
+
+    play_sample: int
+    new_sample: int
+
+
+@dataclass(frozen=True, slots=True)
 class MarkReached(CallEvent):
     """The playout passed a mark.
 
@@ -121,6 +150,19 @@ class MarkReached(CallEvent):
     mark_id: int
     play_sample: int
     flushed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WordReached(CallEvent):
+    """A word of ``Call.play_words`` has begun to sound.
+
+    Attributes:
+        word: its number.
+        play_sample: its first sample.
+    """
+
+    word: int
+    play_sample: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,25 @@ from numbers import Integral, Real
 
 from voicecore.errors import ConfigError
 
-__all__ = ["within"]
+__all__ = ["pcm_bytes", "within"]
+
+
+def pcm_bytes(name: str, value: object) -> bytes:
+    """A copy of int16 samples, of which a setting is made.
+
+    Raises:
+        ConfigError: it is no buffer of whole int16 samples.
+    """
+    try:
+        view = memoryview(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise ConfigError(f"{name} is {type(value).__name__}; give int16 samples") from None
+    if view.format not in ("h", "<h", "b", "B", "c") or view.ndim != 1 or view.nbytes % 2:
+        raise ConfigError(
+            f"{name} has format {view.format!r}, {view.ndim} dimensions and {view.nbytes} bytes; "
+            "give int16 samples of one channel"
+        )
+    return view.tobytes()
 
 
 def within(name: str, value: object, low: float, high: float) -> None:

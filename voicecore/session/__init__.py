@@ -10,13 +10,11 @@ from voicecore.session.config import (
     ThinkSettings,
 )
 from voicecore.session.driver import Observer, Session
-from voicecore.session.heard import HeardText
 from voicecore.session.machine import SessionMachine
 from voicecore.session.records import ProviderFailure, TurnRecord, TurnStamps
 
 __all__ = [
     "BACKCHANNELS",
-    "HeardText",
     "ListenSettings",
     "Observer",
     "ProviderFailure",

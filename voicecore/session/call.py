@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from voicecore.media.config import CallConfig
 from voicecore.media.events import CallEvent
+from voicecore.media.text_cursor import PlayTimeline
 
 __all__ = ["SessionCall"]
 
@@ -28,6 +29,10 @@ class SessionCall(Protocol):
     @property
     def play_hz(self) -> int:
         """Rate of the agent's audio."""
+
+    @property
+    def timeline(self) -> PlayTimeline:
+        """Which play sample was sent when."""
 
     @property
     def queued_ms(self) -> float:

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from voicecore.errors import ClosedError, ProviderError
+from voicecore.media.text_cursor import PlayTimeline, TextCursor
 from voicecore.providers.base import (
     Llm,
     LlmStream,
@@ -23,7 +24,6 @@ from voicecore.providers.base import (
 from voicecore.session import events as ev
 from voicecore.session.audio import LeadIn
 from voicecore.session.call import SessionCall
-from voicecore.session.heard import HeardText
 from voicecore.session.owner import Scheduler, TaskOwner
 
 __all__ = ["Reply"]
@@ -32,8 +32,8 @@ __all__ = ["Reply"]
 class _Line:
     """One TTS context of an answer, and the text it is to speak."""
 
-    def __init__(self, play_hz: int) -> None:
-        self.heard = HeardText(play_hz)
+    def __init__(self, timeline: PlayTimeline) -> None:
+        self.cursor = TextCursor(timeline)
         self.context: TtsContext | None = None
         self.waiting: list[str] = []  # text that came before the context was open
         self.text = ""
@@ -48,7 +48,7 @@ class _Line:
             self.waiting.append(text)
         else:
             self.context.append(text)
-            self.heard.add_text(text)
+            self.cursor.add_text(text)
 
     def end(self) -> None:
         self.ended = True
@@ -182,13 +182,13 @@ class Reply:
 
     def heard_text(self, play_sample: int) -> str:
         """The words heard when ``play_sample`` is the first sample not yet played."""
-        parts = [line.heard.text(play_sample) for line in self._lines]
+        parts = [line.cursor.heard(play_sample) for line in self._lines]
         return " ".join(part for part in parts if part)
 
     # -- tasks -----------------------------------------------------------------------------
 
     def _begin_line(self) -> _Line:
-        line = _Line(self._call.play_hz)
+        line = _Line(self._call.timeline)
         self._lines.append(line)
         self._tasks.append(
             self._owner.spawn(self._speak(line), f"session-tts-{self.number}-{len(self._lines)}")
@@ -239,10 +239,10 @@ class Reply:
                 if not self.first_audio_ns:
                     self.first_audio_ns = chunk.stamp_ns or self._now_ns()
                 if empty:
-                    line.heard.begin(self._call.queue_position)
+                    line.cursor.begin(self._call.queue_position)
                     empty = False
-                line.heard.add_words(chunk.words)
-                line.heard.add_audio(len(chunk.pcm))
+                line.cursor.add_words(chunk.words)
+                line.cursor.add_audio(len(chunk.pcm))
                 self.lead_in.add(chunk.pcm)
                 taken = self._call.play(chunk.pcm)
                 self._queued(self._call.queue_position - taken)
@@ -250,7 +250,7 @@ class Reply:
                     await self._call.play_all(chunk.pcm[taken:])
             if empty:
                 raise ProviderError(f"{self._tts.name} gave no audio")
-            line.heard.complete()
+            line.cursor.complete()
             self._call.end_segment()
             self._call.mark(self.number)
             self.end_sample = self._call.queue_position

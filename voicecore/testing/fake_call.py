@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voicecore.errors import ClosedError
+from voicecore.media._call import check_words
 from voicecore.media.config import CallConfig
 from voicecore.media.events import (
     BargedIn,
     CallClosed,
     CallEvent,
-    MarkReached,
-    PlayoutDrained,
-    PlayoutStarted,
     SpeechStarted,
     SpeechStopped,
 )
 from voicecore.media.gate import GateSettings
+from voicecore.media.text_cursor import PlayTimeline
+from voicecore.testing.fake_playout import FakePlayout
 
 __all__ = ["FakeCall"]
 
@@ -48,7 +48,7 @@ class FakeCall:
         self.config = config or CallConfig(codec="l16", rate_hz=16000, play_hz=24000)
         self.rate_hz = self.config.rate_hz
         self.play_hz = self.config.play_hz
-        self.sent: list[tuple[int, int, int]] = []
+        self.timeline = PlayTimeline(self.play_hz, self.rate_hz)
         self._now_ns = now_ns
         self._start_ns = now_ns()
         self._ticks = 0
@@ -62,12 +62,9 @@ class FakeCall:
         self._received = 0
         self._read = 0
         # send side
-        self._cursor = 0
-        self._end = 0
-        self._paused = False
-        self._sounding = False
-        self._complete_at = -1
-        self._marks: list[tuple[int, int]] = []
+        self._playout = FakePlayout(self.config, self.emit)
+        self.sent = self._playout.sent
+        self._flushes = 0
         self._room = asyncio.Event()
         self._schedule()
 
@@ -80,6 +77,7 @@ class FakeCall:
 
     def emit(self, event: CallEvent) -> None:
         """Report an event as the engine would."""
+        self.timeline.take(event)
         self._events.append(event)
         self._wake.set()
 
@@ -107,7 +105,9 @@ class FakeCall:
         self._ticks += 1
         self._received += self.rate_hz // 50
         self._listen()
-        self._send()
+        self._playout.tick(self._now_ns())
+        if self.queued_ms * 2 <= self.config.play_buffer_ms:
+            self._room.set()
         self._schedule()
 
     def _listen(self) -> None:
@@ -135,36 +135,14 @@ class FakeCall:
             and self._received >= begin + ms(max(_GATE_MS, self._gate.min_speech_ms))
         ):
             self._gate_fired = True
-            self.pause()
-            self.emit(BargedIn(now, begin, self._cursor, self.sample_ns(begin)))
+            if self._playout.pause_now():
+                self.emit(BargedIn(now, begin, self._playout.cursor, self.sample_ns(begin)))
 
     @property
     def _gate(self) -> GateSettings:
-        if self._sounding:
+        if self._playout.sounding:
             return self.config.speaking
         return self.config.thinking if self._thinking else self.config.listening
-
-    def _send(self) -> None:
-        if self._paused or self._cursor >= self._end:
-            return
-        now = self._now_ns()
-        if not self._sounding:
-            self._sounding = True
-            self.emit(PlayoutStarted(now, self._cursor, now))
-        count = min(self.play_hz // 50, self._end - self._cursor)
-        self.sent.append((now, self._cursor, count))
-        self._cursor += count
-        self._room.set()
-        self._pass_marks(flushed=False)
-        if self._cursor == self._end:
-            self._sounding = False
-            self.emit(PlayoutDrained(now, self._cursor, self._complete_at != self._end))
-
-    def _pass_marks(self, *, flushed: bool) -> None:
-        passed = [m for m in self._marks if m[1] <= self._cursor]
-        self._marks = [m for m in self._marks if m[1] > self._cursor]
-        for mark_id, position in passed:
-            self.emit(MarkReached(self._now_ns(), mark_id, position, flushed))
 
     # -- the Call API ----------------------------------------------------------------------
 
@@ -193,32 +171,34 @@ class FakeCall:
     def play(self, pcm: NDArray[np.int16]) -> int:
         """Queue what fits."""
         self._check()
-        room = self.config.play_buffer_ms * self.play_hz // 1000 - (self._end - self._cursor)
-        taken = max(0, min(len(pcm), room))
-        self._end += taken
-        return taken
+        return self._playout.push(len(pcm))
+
+    def play_words(self, pcm: NDArray[np.int16], words: Iterable[tuple[int, int]]) -> int:
+        """Queue what fits; ``WordReached`` comes for each word."""
+        self._check()
+        return self._playout.push_words(check_words(words, len(pcm)), len(pcm))
 
     async def play_all(self, pcm: NDArray[np.int16]) -> None:
-        """Queue all of it."""
+        """Queue all of it, waiting for room; stops quietly when a flush comes."""
+        flushes = self._flushes
         while True:
             pcm = pcm[self.play(pcm) :]
             if not len(pcm):
                 return
             self._room.clear()
             await self._room.wait()
+            if self._flushes != flushes or self._closed:
+                return
 
     def end_segment(self) -> None:
         """The audio queued so far is complete."""
         self._check()
-        self._complete_at = self._end
+        self._playout.mark(None)
 
     def mark(self, mark_id: int) -> int:
         """A mark at the end of the queue."""
         self._check()
-        self._marks.append((mark_id, self._end))
-        if self._cursor == self._end:
-            self._pass_marks(flushed=False)
-        return self._end
+        return self._playout.mark(mark_id)
 
     def set_thinking(self, thinking: bool) -> None:
         """Which settings the gate uses while nothing sounds."""
@@ -228,37 +208,61 @@ class FakeCall:
     def pause(self) -> None:
         """Freeze the playout."""
         self._check()
-        self._paused, self._sounding = True, False
+        self._playout.control("pause")
 
     def resume(self) -> None:
         """Go on at the exact sample."""
         self._check()
-        self._paused = False
+        self._playout.control("resume")
 
     def flush(self) -> None:
         """Throw away what is queued; the play timeline jumps over it."""
         self._check()
-        self._paused = self._sounding = False
-        self._cursor = self._end
-        self._pass_marks(flushed=True)
+        self._flushes += 1
         self._room.set()
+        self._playout.control("flush")
+
+    def replace(self, from_position: int, pcm: NDArray[np.int16]) -> int:
+        """Another source takes over at a play sample."""
+        self._check()
+        return self._playout.replace(from_position, len(pcm))
+
+    def set_gain(self, gain_db: float, ramp_ms: int = 20) -> None:
+        """Checked; there are no samples to change."""
+        self._check()
+        self._playout.set_gain(gain_db, ramp_ms)
+
+    def duck(self) -> None:
+        """``Ducked`` comes with the next tick."""
+        self._check()
+        self._playout.control("duck")
+
+    def unduck(self) -> None:
+        """``Unducked`` comes with the next tick."""
+        self._check()
+        self._playout.control("unduck")
+
+    def play_sample_at(self, stamp_ns: int) -> int | None:
+        """The play sample on the wire at a moment."""
+        elapsed = (stamp_ns - self._start_ns - _TICK_NS) * self.rate_hz // 1_000_000_000
+        return self.timeline.play_sample(elapsed) if elapsed >= 0 else None
 
     @property
     def queued_ms(self) -> float:
         """Agent audio queued and not yet sent."""
-        return (self._end - self._cursor) * 1000 / self.play_hz
+        return (self._playout.end - self._playout.cursor) * 1000 / self.play_hz
 
     @property
     def queue_position(self) -> int:
         """Play sample that the next ``play`` starts at."""
         self._check()
-        return self._end
+        return self._playout.end
 
     @property
     def play_position(self) -> int:
         """First play sample not yet sent."""
         self._check()
-        return self._cursor
+        return self._playout.cursor
 
     async def close(self) -> None:
         """End the call."""
