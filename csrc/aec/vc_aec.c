@@ -19,6 +19,7 @@ enum { UNHEARD_BLOCKS = 300, SIGN_BLOCKS = 8 }; /* of voice without an echo; tha
 static const float UNSURE = 8.0f, SURE = 20.0f,
                    SURE_OF_JUMP = 30.0f; /* the estimator's confidence */
 static const float ALIKE = 0.6f;         /* of the loudness; echoes of all sorts have 0.7 to 0.99 */
+static const float ALIKE_LATE = 0.8f;    /* the same where there was none so far */
 static const float STILL_FITS = 0.9f;    /* trust in the filter at which there was no jump */
 static const float CLOSE_MS = 8.0f;      /* one path may have peaks so far apart */
 static const float JUMP_MS = 1.0f;       /* less is left to the filter and the drift */
@@ -59,6 +60,7 @@ struct vc_aec {
     int watching;     /* there is none: only the estimator runs */
     size_t unheard;   /* blocks of the far end's voice that nothing came back of */
     float candidate, confidence;
+    int seen, real; /* by the estimator, where it was found; in what the filter took away */
     int agreed;
     size_t silent_blocks; /* of the far end */
     float in_power, out_power;
@@ -150,7 +152,7 @@ void vc_aec_reset(vc_aec *aec)
     vc_echo_drift_reset(&aec->drift);
     vc_far_line_init(&aec->line, aec->line.ring, aec->line.mask + 1, aec->line.kernels);
     aec->delay = aec->offset = aec->shift_due = 0.0;
-    aec->locked = aec->watching = aec->agreed = 0;
+    aec->locked = aec->watching = aec->agreed = aec->seen = aec->real = 0;
     aec->unheard = 0;
     vc_delay_estimator_rest(aec->estimator, 0);
     aec->candidate = aec->confidence = 0.0f;
@@ -245,7 +247,6 @@ static void lock(vc_aec *aec, double found)
     const double margin = (double)MARGIN_MS * aec->config.rate_hz / 1000.0;
     aec->locked = 1;
     aec->watching = 0;
-    aec->unheard = 0;
     vc_delay_estimator_rest(aec->estimator, 0);
     vc_echo_filter_reset(aec->filter);
     vc_echo_suppressor_echo_found(aec->suppressor);
@@ -286,16 +287,21 @@ static void follow_delay(vc_aec *aec, const float *far, const float *near)
     vc_delay_estimate estimate;
     if (is_settled(aec)) {
         (void)vc_delay_estimator_process(aec->estimator, far, near, NULL);
-        aec->agreed = 0;
+        aec->agreed = aec->seen = 0;
         return;
     }
+    aec->seen = 0;
     if (vc_delay_estimator_process(aec->estimator, far, near, &estimate) != VC_OK) return;
     const float lag = estimate.delay_samples;
     aec->confidence = estimate.confidence;
+    const int alike = aec->real || vc_delay_estimator_likeness(aec->estimator, lag) >=
+                                       (aec->watching ? ALIKE_LATE : ALIKE);
+    aec->seen =
+        aec->locked && alike && estimate.confidence >= SURE && fabsf(lag - known) < CLOSE_MS * ms;
     aec->agreed = fabsf(lag - aec->candidate) < AGREE_MS * ms ? aec->agreed + 1 : 0;
     aec->candidate = lag;
     if (estimate.confidence < UNSURE || (aec->locked && fabsf(lag - known) < JUMP_MS * ms) ||
-        (!aec->locked && vc_delay_estimator_likeness(aec->estimator, lag) < ALIKE))
+        !alike)
         aec->agreed = 0;
     if (aec->agreed < AGREED) return;
     if (aec->locked && vc_echo_filter_is_proven(aec->filter) &&
@@ -329,12 +335,16 @@ static float power_of(const float *x, size_t n)
     return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
 }
 
-/* Whether the newest block speaks for an echo that the filter knows or will know. */
-static int is_heard(const vc_aec *aec)
+/* Whether the newest block speaks for an echo that the filter knows or will know. Under a caller
+ * the filter's estimate correlates with the microphone by chance, but it takes nothing away. */
+static int is_heard(vc_aec *aec)
 {
-    if (aec->locked) return vc_echo_filter_trust(aec->filter) > 0.0f || aec->confidence >= SURE;
-    return aec->agreed > 0 || (aec->heard > NOTHING * (float)aec->block &&
-                               aec->heard - aec->left > EXPLAINED * aec->heard);
+    const int explained =
+        aec->heard > NOTHING * (float)aec->block && aec->heard - aec->left > EXPLAINED * aec->heard;
+    if (!aec->locked) return aec->agreed > 0 || explained;
+    const int known = explained && vc_echo_filter_trust(aec->filter) > 0.0f;
+    aec->real |= known;
+    return known || aec->seen;
 }
 
 /* Where nothing has come back of so much voice, there is nothing for filter and suppressor to do.
@@ -347,7 +357,7 @@ static void consider_watching(vc_aec *aec, float far_power)
         aec->unheard++;
     if (aec->unheard < UNHEARD_BLOCKS) return;
     aec->watching = 1;
-    aec->locked = aec->agreed = 0;
+    aec->locked = aec->agreed = aec->real = 0;
     aec->delay = aec->offset = aec->shift_due = 0.0;
     aec->heard = aec->left = 0.0f;
     aec->missed = aec->unheard = 0;
