@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import platform
@@ -81,20 +82,26 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def agent_audio(options: argparse.Namespace) -> Any:
-    """Speech, played backwards: what the callers say must not be an echo of it."""
+def agent_turns(options: argparse.Namespace) -> list[Any]:
+    """Speech without its pauses, backwards: what the callers say must not be an echo of it."""
     rate = options.play_hz or options.rate_hz
+    frames = speech(rate)[::-1]
+    frames = frames[: len(frames) // rate * rate].reshape(-1, rate // 10)
+    spoken = frames[np.abs(frames).max(axis=1) > 300].ravel()
     n = int(rate * TURN_S)
-    return np.ascontiguousarray(speech(rate)[:n][::-1])[: int(n * options.speaking)]
+    turns = spoken[: len(spoken) // n * n].reshape(-1, n)
+    return [np.ascontiguousarray(turn[: int(n * options.speaking)]) for turn in turns]
 
 
 async def feed(
-    legs: list[Any], audio: Any, options: argparse.Namespace, stop: asyncio.Event
+    legs: list[Any], turns: list[Any], options: argparse.Namespace, stop: asyncio.Event
 ) -> None:
     """Give every call its agent audio and read its received audio, a few calls at a time."""
     pieces = min(100, len(legs))
     due = time.monotonic()
-    while not stop.is_set():
+    for audio in itertools.cycle(turns):
+        if stop.is_set():
+            return
         for piece in range(pieces):
             for leg in legs[piece::pieces]:
                 leg.read_audio()
@@ -113,7 +120,7 @@ async def run_engine(options: argparse.Namespace) -> None:
     from voicecore.media.config import CallConfig
     from voicecore.media.engine import Engine
 
-    audio = agent_audio(options)
+    audio = agent_turns(options)
     remote = json.loads(sys.stdin.readline())
     before = resident_bytes()
     async with Engine(

@@ -32,6 +32,7 @@ enum { SPAN = 94, KEPT = 256 }; /* blocks: 1.5 s; SPAN and the longest delay at 
 static const float KEEP = 0.97f;  /* a block of 16 ms: half a second */
 static const float LOUD = 1e-5f;  /* power of a far block that is worth a look */
 static const float QUIET = 1e-7f; /* power of a near sample in which there is nothing to find */
+static const float NOISE = 4.0f;  /* over the least power: no noise reaches it */
 static const float WHOLE = 32.0f; /* a far bin at its long-term power, in int8 */
 
 struct vc_delay_estimator {
@@ -45,6 +46,8 @@ struct vc_delay_estimator {
     float far[SIZE], near[HOP];
     size_t fill, newest;
     int rest;
+    float floor, floor_before; /* least power of a near block, while at rest: in 1.5 s, before */
+    size_t floor_blocks;
     float far_power[BINS], near_power[BINS];
     float far_sum, near_sum, blocks; /* of the average */
     float re[DELAYS][BINS], im[DELAYS][BINS];
@@ -113,7 +116,7 @@ void vc_delay_estimator_reset(vc_delay_estimator *s)
     memset(s->near_loudness, 0, sizeof s->near_loudness);
     s->heard = 0;
     s->fill = s->newest = 0;
-    s->rest = 0;
+    vc_delay_estimator_rest(s, 0);
     s->far_sum = s->near_sum = s->blocks = 0.0f;
 }
 
@@ -207,6 +210,22 @@ static size_t accumulate(vc_delay_estimator *s, const float *re, const float *im
     return best;
 }
 
+/* The near block is silence, or no louder than the line's noise: no echo is to be found in it. */
+static int is_background(vc_delay_estimator *s)
+{
+    float sum[4] = {0.0f};
+    for (size_t i = 0; i < HOP; i += 4)
+        for (size_t j = 0; j < 4; j++) sum[j] += s->near[i + j] * s->near[i + j];
+    const float power = (sum[0] + sum[2]) + (sum[1] + sum[3]);
+    if (s->floor_blocks++ == SPAN) {
+        s->floor_blocks = 1;
+        s->floor_before = s->floor;
+        s->floor = INFINITY;
+    }
+    s->floor = fminf(s->floor, power);
+    return power < fmaxf(QUIET * HOP, NOISE * fminf(s->floor, s->floor_before));
+}
+
 static vc_status step(vc_delay_estimator *s, vc_delay_estimate *estimate)
 {
     float re[BINS], im[BINS], far_sum = 0.0f, near_sum = 0.0f;
@@ -224,11 +243,7 @@ static vc_status step(vc_delay_estimator *s, vc_delay_estimate *estimate)
         far_sum += (float)(xr[k] * xr[k] + xi[k] * xi[k]);
     }
     if (!memchr(s->loud, 1, sizeof s->loud)) return VC_NEED_MORE;
-    if (s->rest) {
-        float power = 0.0f;
-        for (size_t i = 0; i < HOP; i++) power += s->near[i] * s->near[i];
-        if (power < QUIET * HOP) return VC_NEED_MORE;
-    }
+    if (s->rest && is_background(s)) return VC_NEED_MORE;
 
     memset(s->time, 0, sizeof s->time);
     for (size_t i = 0; i < HOP; i++) s->time[HOP + i] = s->near[i] * s->window[i];
@@ -264,6 +279,8 @@ float vc_delay_estimator_likeness(const vc_delay_estimator *s, float delay_sampl
 void vc_delay_estimator_rest(vc_delay_estimator *s, int rest)
 {
     s->rest = rest;
+    s->floor = s->floor_before = INFINITY;
+    s->floor_blocks = 0;
 }
 
 void vc_delay_estimator_forget(vc_delay_estimator *s)
