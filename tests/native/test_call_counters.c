@@ -133,8 +133,7 @@ VC_TEST(every_datagram_is_in_one_counter)
         event_count = 0;
         vc_silero *vad;
         const float *window;
-        while (vc_call_window(call, &vad, &window))
-            vc_call_judge(call, 0.0f, i * 20 * MS);
+        while (vc_call_window(call, &vad, &window)) vc_call_judge(call, 0.0f, i * 20 * MS);
         tick(call, i * 20 * MS);
         event_count = 0;
         uint64_t sum = 0;
