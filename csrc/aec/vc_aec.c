@@ -294,15 +294,14 @@ static void follow_delay(vc_aec *aec, const float *far, const float *near)
     if (vc_delay_estimator_process(aec->estimator, far, near, &estimate) != VC_OK) return;
     const float lag = estimate.delay_samples;
     aec->confidence = estimate.confidence;
-    const int alike = aec->real || vc_delay_estimator_likeness(aec->estimator, lag) >=
-                                       (aec->watching ? ALIKE_LATE : ALIKE);
+    const int alike = estimate.confidence >= UNSURE &&
+                      (aec->real || vc_delay_estimator_likeness(aec->estimator, lag) >=
+                                        (aec->watching ? ALIKE_LATE : ALIKE));
     aec->seen =
         aec->locked && alike && estimate.confidence >= SURE && fabsf(lag - known) < CLOSE_MS * ms;
     aec->agreed = fabsf(lag - aec->candidate) < AGREE_MS * ms ? aec->agreed + 1 : 0;
     aec->candidate = lag;
-    if (estimate.confidence < UNSURE || (aec->locked && fabsf(lag - known) < JUMP_MS * ms) ||
-        !alike)
-        aec->agreed = 0;
+    if (!alike || (aec->locked && fabsf(lag - known) < JUMP_MS * ms)) aec->agreed = 0;
     if (aec->agreed < AGREED) return;
     if (aec->locked && vc_echo_filter_is_proven(aec->filter) &&
         vc_echo_filter_fit(aec->filter) < FITS && aec->left > UNEXPLAINED * aec->heard) {
