@@ -195,6 +195,7 @@ def summary(
         "packets_late_at_engine": count("late"),
         "packets_concealed": count("concealed_samples") // frame,
         "underruns": count("underruns"),
+        "windows_rested_share": count("windows_rested") / max(1, stats["windows"]),
         "engine_send_errors": count("send_errors"),
         "unread_dropped_samples": count("unread_dropped_samples"),
         **{f"engine_{name}": value for name, value in stats.items()},
