@@ -95,6 +95,8 @@ static void engine_tick(size_t n, size_t tick, const datagram *packets)
     }
     double t0 = now_us();
     for (size_t i = 0; i < n; i++) {
+        for (size_t turns = VC_FOURTH; turns >= VC_NEXT; turns--)
+            if (i + turns < n) vc_call_prefetch_datagram(calls[i + turns], (vc_turns_away)turns);
         (void)vc_call_receive(calls[i], packets[i].bytes, packets[i].n, now_ns);
         (void)vc_bank_note(bank, calls[i]);
     }
@@ -103,6 +105,8 @@ static void engine_tick(size_t n, size_t tick, const datagram *packets)
     double t2 = now_us();
     for (size_t i = 0; i < n; i++) {
         size_t bytes = sizeof out;
+        for (size_t turns = VC_FOURTH; turns >= VC_NEXT; turns--)
+            if (i + turns < n) vc_call_prefetch_tick(calls[i + turns], (vc_turns_away)turns);
         (void)vc_call_tick(calls[i], now_ns, out, &bytes);
     }
     double t3 = now_us();

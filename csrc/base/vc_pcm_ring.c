@@ -155,6 +155,17 @@ int vc_pcm_ring_due(vc_pcm_ring *ring)
                                                    memory_order_relaxed, memory_order_relaxed);
 }
 
+void vc_pcm_ring_prefetch(const vc_pcm_ring *ring, size_t n, vc_turns_away turns)
+{
+    if (turns == VC_SECOND) {
+        vc_prefetch(ring, 64);
+        return;
+    }
+    int64_t end = atomic_load_explicit(&ring->end, memory_order_relaxed);
+    size_t at = (size_t)end % ring->capacity, room = ring->capacity - at;
+    vc_prefetch(&ring->words[at / LANES], (n < room ? n : room) * sizeof(int16_t));
+}
+
 /* -- any thread -- */
 
 int64_t vc_pcm_ring_end(const vc_pcm_ring *ring)

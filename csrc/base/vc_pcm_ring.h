@@ -12,6 +12,7 @@
 #define VC_PCM_RING_H
 
 #include "base/vc_base.h"
+#include "base/vc_prefetch.h"
 
 /* Beyond what was asked for: so much is given up while it is overwritten. */
 #define VC_PCM_RING_SLACK 1024
@@ -29,6 +30,8 @@ const int16_t *vc_pcm_ring_storage(const vc_pcm_ring *ring, size_t *capacity);
 
 /* -- writer -- */
 VC_RT void vc_pcm_ring_write(vc_pcm_ring *ring, const int16_t *samples, size_t n);
+/* Writer. For a write of n samples: what says where (VC_SECOND), and the place (VC_NEXT). */
+VC_RT void vc_pcm_ring_prefetch(const vc_pcm_ring *ring, size_t n, vc_turns_away turns);
 /* Whether what the reader wants is there: 1 once for each vc_pcm_ring_want. To be asked after every
  * write, and now and then: a wish in the very moment of a write can be missed by that write. */
 VC_RT int vc_pcm_ring_due(vc_pcm_ring *ring);

@@ -54,22 +54,32 @@ static size_list *list_of(vc_pool *pool, size_t bytes)
     return NULL;
 }
 
+static chunk *get_chunk(const vc_allocator *source, size_t bytes)
+{
+    chunk *one = source ? source->alloc(source->context, bytes) : vc_allocate(NULL, bytes);
+    if (one) one->bytes = bytes;
+    return one;
+}
+
+/* The first `used` bytes are not for blocks. */
+static void begin_chunk(vc_pool *pool, chunk *one, size_t used)
+{
+    one->next = pool->chunks;
+    pool->chunks = one;
+    pool->free_start = (unsigned char *)one + used;
+    pool->free_bytes = one->bytes - used;
+    pool->stats.chunks++;
+    pool->stats.chunk_bytes += one->bytes;
+}
+
 /* The rest of the chunk before is given up: blocks are small beside a chunk. */
 static int add_chunk(vc_pool *pool, size_t least)
 {
     size_t bytes = pool->chunk_bytes;
     if (least > bytes - ROUND) bytes = least + ROUND;
-    chunk *one = pool->has_source ? pool->source.alloc(pool->source.context, bytes)
-                                  : vc_allocate(NULL, bytes);
-    if (!one) return 0;
-    one->next = pool->chunks;
-    one->bytes = bytes;
-    pool->chunks = one;
-    pool->free_start = (unsigned char *)one + ROUND;
-    pool->free_bytes = bytes - ROUND;
-    pool->stats.chunks++;
-    pool->stats.chunk_bytes += bytes;
-    return 1;
+    chunk *one = get_chunk(source_of(pool), bytes);
+    if (one) begin_chunk(pool, one, ROUND);
+    return one != NULL;
 }
 
 static void *pool_alloc(void *context, size_t bytes)
@@ -110,14 +120,18 @@ vc_status vc_pool_create(vc_pool **out, size_t chunk_bytes, const vc_allocator *
     if (!out) return VC_E_NULL;
     *out = NULL;
     if (chunk_bytes < 65536 || chunk_bytes > (size_t)1 << 30) return VC_E_RANGE;
-    vc_pool *pool = vc_allocate(source, sizeof(vc_pool));
-    if (!pool) return VC_E_MEMORY;
+    /* The pool itself lies in its first chunk. */
+    chunk *one = get_chunk(source, chunk_bytes);
+    if (!one) return VC_E_MEMORY;
+    vc_pool *pool = (vc_pool *)(void *)((unsigned char *)one + ROUND);
+    memset(pool, 0, sizeof *pool);
     if (source) {
         pool->source = *source;
         pool->has_source = 1;
     }
     pool->hooks = (vc_allocator){pool_alloc, pool_release, pool};
     pool->chunk_bytes = chunk_bytes;
+    begin_chunk(pool, one, ROUND + (sizeof *pool + ROUND - 1) / ROUND * ROUND);
     *out = pool;
     return VC_OK;
 }
@@ -125,16 +139,15 @@ vc_status vc_pool_create(vc_pool **out, size_t chunk_bytes, const vc_allocator *
 void vc_pool_destroy(vc_pool *pool)
 {
     if (!pool) return;
-    while (pool->chunks) {
-        chunk *one = pool->chunks;
-        pool->chunks = one->next;
-        if (pool->has_source)
-            pool->source.release(pool->source.context, one);
+    vc_allocator source = pool->source;
+    int has_source = pool->has_source;
+    for (chunk *one = pool->chunks, *next; one; one = next) {
+        next = one->next;
+        if (has_source)
+            source.release(source.context, one);
         else
             vc_release(NULL, one);
     }
-    vc_allocator source = pool->source;
-    vc_release(source_of(pool) ? &source : NULL, pool);
 }
 
 const vc_allocator *vc_pool_allocator(const vc_pool *pool)

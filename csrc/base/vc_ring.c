@@ -144,3 +144,16 @@ vc_status vc_ring_pull(vc_ring *ring, void *elements, size_t *n)
     atomic_store_explicit(&ring->pulled, at + taken, memory_order_release);
     return VC_OK;
 }
+
+void vc_ring_prefetch(const vc_ring *ring, size_t n, vc_turns_away turns)
+{
+    if (turns == VC_SECOND) {
+        vc_prefetch(ring, 2 * 64);
+        return;
+    }
+    const shape *out = &ring->out;
+    size_t size = out->element_bytes;
+    size_t start = (size_t)(vc_ring_pulled(ring) & (out->capacity - 1));
+    vc_prefetch(out->data + start * size,
+                (n < out->capacity - start ? n : out->capacity - start) * size);
+}

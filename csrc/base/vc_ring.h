@@ -13,6 +13,7 @@
 #define VC_RING_H
 
 #include "base/vc_base.h"
+#include "base/vc_prefetch.h"
 
 typedef struct vc_ring vc_ring;
 
@@ -44,5 +45,8 @@ VC_RT size_t vc_ring_level(const vc_ring *ring);
 /* Elements pushed and pulled since create or reset. */
 VC_RT uint64_t vc_ring_pushed(const vc_ring *ring);
 VC_RT uint64_t vc_ring_pulled(const vc_ring *ring);
+
+/* Consumer. For a look (VC_SECOND), and for a peek or pull of n elements (VC_NEXT). */
+VC_RT void vc_ring_prefetch(const vc_ring *ring, size_t n, vc_turns_away turns);
 
 #endif

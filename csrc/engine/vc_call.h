@@ -185,6 +185,9 @@ VC_RT vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, siz
 /* The RTCP packet that is due, to be sent as the RTP is. *n: room in (as for vc_call_tick), bytes
  * out, mostly 0. last: now, with BYE. */
 VC_RT vc_status vc_call_report(vc_call *call, int64_t now_ns, int last, uint8_t *packet, size_t *n);
+/* Asks the memory for what the call's next datagram or tick will touch (vc_prefetch.h). */
+VC_RT void vc_call_prefetch_datagram(const vc_call *call, vc_turns_away turns);
+VC_RT void vc_call_prefetch_tick(const vc_call *call, vc_turns_away turns);
 VC_RT void vc_call_count(vc_call *call, vc_call_stat stat, uint64_t more);
 VC_RT void vc_call_post(vc_call *call, vc_event_kind kind, int64_t now_ns);
 

@@ -47,7 +47,7 @@ static void publish_stats(vc_call *call)
     vc_call_set_stat(call, VC_STAT_QUEUE_BUFFERING, (uint64_t)playout.buffering);
     if (!call->jitter) return;
     vc_jitter_stats stats;
-    vc_jitter_get_stats(call->jitter, &stats);
+    vc_jitter_get_counters(call->jitter, &stats);
     vc_call_set_stat(call, VC_STAT_LOST, stats.lost);
     vc_call_set_stat(call, VC_STAT_LATE, stats.late);
     vc_call_set_stat(call, VC_STAT_DUPLICATE, stats.duplicate);

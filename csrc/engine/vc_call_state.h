@@ -42,6 +42,7 @@ struct vc_call {
     vc_background background;
     vc_pcm_ring *received, *sent;
     vc_ring *pushed, *digits, *remotes;
+    vc_ring *unjudged; /* a burst's samples behind the window */
     size_t window_samples;
     vc_source_guard guard;
     vc_rtcp_session rtcp;
@@ -55,7 +56,6 @@ struct vc_call {
     size_t window_fill;
     float window_power;                   /* of the window that is to be judged */
     float window[MAX_WINDOW + MAX_FRAME]; /* and what a packet brings beyond it */
-    vc_ring *unjudged;                    /* a burst's samples behind that */
     arrival arrivals[ARRIVALS];
     uint32_t arrival_count;
     int64_t first_arrival_ns; /* of received sample 0 */

@@ -379,3 +379,21 @@ vc_status vc_playout_render(vc_playout *playout, int64_t now_ns, int16_t *sample
     playout->rendered += (int64_t)n_out;
     return heard ? VC_OK : VC_NEED_MORE;
 }
+
+void vc_playout_prefetch(const vc_playout *playout, vc_turns_away turns)
+{
+    switch (turns) {
+    case VC_FOURTH: break;
+    case VC_THIRD: vc_prefetch(playout, offsetof(vc_playout, block) + 160 * sizeof(int16_t)); break;
+    case VC_SECOND:
+        vc_ring_prefetch(playout->audio, (size_t)playout->config.play_hz / 50, turns);
+        vc_ring_prefetch(playout->marks, 1, turns);
+        vc_ring_prefetch(playout->controls, 1, turns);
+        vc_ring_prefetch(playout->replacements, 1, turns);
+        break;
+    case VC_NEXT:
+        vc_ring_prefetch(playout->audio, (size_t)playout->config.play_hz / 50, turns);
+        vc_ring_prefetch(playout->marks, 1, turns);
+        break;
+    }
+}

@@ -26,6 +26,7 @@
 #ifndef VC_PLAYOUT_H
 #define VC_PLAYOUT_H
 
+#include "base/vc_prefetch.h"
 #include "engine/vc_event.h"
 
 typedef struct vc_playout vc_playout;
@@ -96,6 +97,8 @@ VC_RT int64_t vc_playout_play_position(const vc_playout *playout);
 /* Media thread. Renders rate_hz / 50 samples; posts events stamped now_ns.
  * VC_OK when agent audio is in them, VC_NEED_MORE when they are all silence. */
 VC_RT vc_status vc_playout_render(vc_playout *playout, int64_t now_ns, int16_t *samples);
+/* For the next one (vc_prefetch.h). */
+VC_RT void vc_playout_prefetch(const vc_playout *playout, vc_turns_away turns);
 /* Media thread: pauses at once, before the next render; the native barge-in gate. What is queued
  * later does not begin to sound either. VC_OK and *play_sample where it stopped, VC_IGNORED if it
  * was paused. */

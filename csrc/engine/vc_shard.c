@@ -8,11 +8,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { EVENTS = 8192, HUGE_PAGE_BYTES = 1 << 21, CHUNK_BYTES = 2 * HUGE_PAGE_BYTES };
+enum { EVENTS = 8192 };
 
 vc_shard_config vc_shard_config_default(void)
 {
@@ -21,38 +20,9 @@ vc_shard_config vc_shard_config_default(void)
     return config;
 }
 
-/* Chunks of the calls' memory: huge pages where the system has some, since a call touches a dozen
- * pages a tick and a thousand calls have more pages than a processor remembers. The size stands in
- * front. */
-static void *map_chunk(void *context, size_t bytes)
+static const vc_allocator *allocator_of(const vc_shard *shard)
 {
-    (void)context;
-    size_t whole = bytes + 64, room = whole + HUGE_PAGE_BYTES;
-    char *start = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (start == MAP_FAILED) return NULL;
-    size_t skip = (HUGE_PAGE_BYTES - (uintptr_t)start % HUGE_PAGE_BYTES) % HUGE_PAGE_BYTES;
-    if (skip > 0) (void)munmap(start, skip);
-    size_t rest = (room - skip - whole) & ~(size_t)4095;
-    if (rest > 0) (void)munmap(start + room - rest, rest);
-    if (whole >= HUGE_PAGE_BYTES) (void)madvise(start + skip, whole, MADV_HUGEPAGE);
-    size_t mapped = room - skip - rest;
-    memcpy(start + skip, &mapped, sizeof mapped);
-    return start + skip + 64;
-}
-
-static void unmap_chunk(void *context, void *memory)
-{
-    (void)context;
-    size_t mapped;
-    char *start = (char *)memory - 64;
-    memcpy(&mapped, start, sizeof mapped);
-    (void)munmap(start, mapped);
-}
-
-vc_allocator vc_shard_chunk_source(size_t *chunk_bytes)
-{
-    *chunk_bytes = CHUNK_BYTES - 64;
-    return (vc_allocator){map_chunk, unmap_chunk, NULL};
+    return shard->pool ? vc_pool_allocator(shard->pool) : shard->config.allocator;
 }
 
 static vc_status create_parts(vc_shard *shard)
@@ -61,18 +31,17 @@ static vc_status create_parts(vc_shard *shard)
     size_t calls = (size_t)config->max_calls;
     vc_status status;
     if (!config->allocator) {
-        size_t bytes;
-        const vc_allocator chunks = vc_shard_chunk_source(&bytes);
-        status = vc_pool_create(&shard->pool, bytes, &chunks);
+        status = vc_pool_create(&shard->pool, VC_HUGE_CHUNK_BYTES, vc_huge_pages());
         if (status != VC_OK) return status;
     }
+    const vc_allocator *allocator = allocator_of(shard);
     shard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     shard->sockets_fd = epoll_create1(EPOLL_CLOEXEC);
     shard->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     shard->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (shard->epoll_fd < 0 || shard->sockets_fd < 0 || shard->timer_fd < 0 || shard->wake_fd < 0)
         return VC_E_SYSTEM;
-    shard->dirty = vc_allocate(config->allocator, calls * sizeof(vc_leg *));
+    shard->dirty = vc_allocate(allocator, calls * sizeof(vc_leg *));
     if (!shard->dirty) return VC_E_MEMORY;
     status = vc_shard_watch(shard->epoll_fd, shard->timer_fd, &shard->timer_fd);
     if (status == VC_OK) status = vc_shard_watch(shard->epoll_fd, shard->wake_fd, &shard->wake_fd);
@@ -80,15 +49,15 @@ static vc_status create_parts(vc_shard *shard)
         status = vc_shard_watch(shard->epoll_fd, shard->sockets_fd, &shard->sockets_fd);
     /* Room for an ADD, a MOVE and a REMOVE of every call, and the STOP. */
     if (status == VC_OK)
-        status = vc_ring_create(&shard->commands, sizeof(vc_shard_command), 3 * calls + 1,
-                                config->allocator);
+        status =
+            vc_ring_create(&shard->commands, sizeof(vc_shard_command), 3 * calls + 1, allocator);
     if (status == VC_OK)
         status = vc_ring_create(&shard->events, sizeof(vc_event),
-                                EVENTS + vc_shard_reserved_events(shard), config->allocator);
+                                EVENTS + vc_shard_reserved_events(shard), allocator);
     if (status == VC_OK)
-        status = vc_bank_create(&shard->bank_8k, config->model_8k, calls, config->allocator);
+        status = vc_bank_create(&shard->bank_8k, config->model_8k, calls, allocator);
     if (status == VC_OK)
-        status = vc_bank_create(&shard->bank_16k, config->model_16k, calls, config->allocator);
+        status = vc_bank_create(&shard->bank_16k, config->model_16k, calls, allocator);
     return status;
 }
 
@@ -124,12 +93,12 @@ void vc_shard_destroy(vc_shard *shard)
 {
     if (!shard) return;
     vc_shard_stop(shard);
-    vc_pool_destroy(shard->pool);
     vc_bank_destroy(shard->bank_16k);
     vc_bank_destroy(shard->bank_8k);
     vc_ring_destroy(shard->events);
     vc_ring_destroy(shard->commands);
-    vc_release(shard->config.allocator, shard->dirty);
+    vc_release(allocator_of(shard), shard->dirty);
+    vc_pool_destroy(shard->pool);
     close_fd(shard->wake_fd);
     close_fd(shard->timer_fd);
     close_fd(shard->sockets_fd);
@@ -221,8 +190,7 @@ vc_status vc_shard_open(vc_shard *shard, const vc_leg_config *config, vc_leg **o
     if (shard->open_legs >= (size_t)shard->config.max_calls) return VC_FULL;
     double expected_us = vc_shard_expected_us(&config->call);
     if (!vc_shard_admits(shard, expected_us)) return VC_FULL;
-    const vc_allocator *allocator =
-        shard->pool ? vc_pool_allocator(shard->pool) : shard->config.allocator;
+    const vc_allocator *allocator = allocator_of(shard);
     vc_leg *leg = vc_allocate(allocator, sizeof(vc_leg));
     if (!leg) return VC_E_MEMORY;
     leg->allocator = allocator;

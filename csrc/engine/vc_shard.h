@@ -36,7 +36,7 @@ typedef struct vc_shard_config {
      * lateness, is above this; 0: never. Not with fewer than VC_SHARD_ALWAYS_ADMITTED calls. */
     double max_load;               /* 0..1, default 0.9 */
     double max_lateness_ms;        /* default 10 */
-    const vc_allocator *allocator; /* NULL: malloc, and a pool of huge pages for the calls */
+    const vc_allocator *allocator; /* NULL: a pool of huge pages */
 } vc_shard_config;
 
 typedef struct vc_leg_config {
@@ -98,9 +98,6 @@ typedef struct vc_shard_estimate {
 } vc_shard_estimate;
 
 vc_shard_config vc_shard_config_default(void);
-/* A source of huge pages for a vc_pool with chunks of *chunk_bytes, as the calls' own is: for rings
- * that outlive their shard. */
-vc_allocator vc_shard_chunk_source(size_t *chunk_bytes);
 VC_CHECKED vc_status vc_shard_create(vc_shard **out, const vc_shard_config *config);
 /* VC_E_SYSTEM (errno): no thread, or it may not be pinned or have its priority. */
 VC_CHECKED vc_status vc_shard_start(vc_shard *shard);

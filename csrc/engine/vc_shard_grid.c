@@ -51,6 +51,17 @@ static void judge(vc_shard *shard)
     vc_shard_lap(shard, VC_STAGE_JUDGE, windows);
 }
 
+/* The legs whose turn comes after the first of n. */
+static void prefetch_ready(const struct epoll_event *ready, int n)
+{
+    if (n > VC_FOURTH + 1) vc_prefetch(ready[VC_FOURTH + 1].data.ptr, sizeof(vc_leg));
+    for (int turns = VC_FOURTH; turns >= VC_NEXT; turns--)
+        if (turns < n) {
+            const vc_leg *leg = ready[turns].data.ptr;
+            vc_call_prefetch_datagram(leg->call, (vc_turns_away)turns);
+        }
+}
+
 /* One datagram a socket and round, so that no call holds up the others; the epoll set comes back
  * for the rest, which is cheaper than a receive call that finds nothing. */
 static void poll_sockets(vc_shard *shard, int64_t due_ns)
@@ -67,7 +78,10 @@ static void poll_sockets(vc_shard *shard, int64_t due_ns)
         if (n <= 0) break;
         int64_t now_ns = vc_shard_now_ns();
         if (!behind && now_ns >= late_ns) break;
-        for (int i = 0; i < n; i++) vc_shard_receive(shard, ready[i].data.ptr, now_ns);
+        for (int i = 0; i < n; i++) {
+            prefetch_ready(ready + i, n - i);
+            vc_shard_receive(shard, ready[i].data.ptr, now_ns);
+        }
         taken += (size_t)n;
     }
 }
@@ -93,6 +107,18 @@ void vc_shard_tick_leg(vc_shard *shard, vc_leg *leg, int64_t tick_ms)
     vc_shard_lap(shard, VC_STAGE_SEND, 1);
 }
 
+/* The legs whose tick comes after this one's; ahead[turns] are they, and move on. */
+static void prefetch_ticks(vc_leg **ahead)
+{
+    for (int turns = VC_NEXT; turns <= VC_FOURTH; turns++) {
+        if (ahead[turns]) vc_call_prefetch_tick(ahead[turns]->call, (vc_turns_away)turns);
+        ahead[turns - 1] = ahead[turns];
+    }
+    vc_leg *last = ahead[VC_FOURTH];
+    ahead[VC_FOURTH] = last ? last->next[VC_SHARD_IN_SLOT] : NULL;
+    if (ahead[VC_FOURTH]) vc_prefetch(ahead[VC_FOURTH], sizeof(vc_leg));
+}
+
 static void run_slot(vc_shard *shard, vc_shard_slot *slot)
 {
     int64_t begun_ns = vc_shard_now_ns(), due = slot->due;
@@ -103,8 +129,13 @@ static void run_slot(vc_shard *shard, vc_shard_slot *slot)
     }
     vc_shard_lap(shard, VC_STAGE_TAKE, 0);
     judge(shard);
-    for (vc_leg *leg = slot->legs; leg; leg = leg->next[VC_SHARD_IN_SLOT])
+    vc_leg *ahead[VC_FOURTH + 1] = {slot->legs};
+    for (int turns = VC_NEXT; turns <= VC_FOURTH; turns++)
+        ahead[turns] = ahead[turns - 1] ? ahead[turns - 1]->next[VC_SHARD_IN_SLOT] : NULL;
+    for (vc_leg *leg = slot->legs; leg; leg = leg->next[VC_SHARD_IN_SLOT]) {
+        prefetch_ticks(ahead);
         if (leg->ticked < due) vc_shard_tick_leg(shard, leg, due);
+    }
     slot->due += VC_TICK_MS;
     int64_t end_ns = vc_shard_now_ns(), late_ns = begun_ns - due * VC_NS_PER_MS;
     vc_shard_meter_tick(shard, (uint64_t)(late_ns > 0 ? late_ns : 0),

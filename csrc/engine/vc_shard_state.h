@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
+#include "base/vc_huge_pages.h"
 #include "base/vc_pool.h"
 #include "base/vc_ring.h"
 #include "engine/vc_bank.h"
@@ -86,7 +87,7 @@ struct vc_shard {
     vc_ring *commands, *events;
     vc_bank *bank_8k, *bank_16k;
     /* producer */
-    vc_pool *pool; /* of the calls */
+    vc_pool *pool; /* of the calls and of what the thread reads all the time */
     size_t open_legs;
     double expected_us;         /* of all of them */
     _Atomic(vc_leg *) arrivals; /* of moved calls, the last one first; any media thread adds */

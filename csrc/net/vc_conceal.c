@@ -173,11 +173,20 @@ static const int16_t *line_up(vc_conceal *conceal)
     return conceal->line + size;
 }
 
-static float energy(const int16_t *x, size_t n)
+static int64_t sum_of_squares(const int16_t *x, size_t n)
 {
     int64_t sum = 0;
     for (size_t i = 0; i < n; i++) sum += (int32_t)x[i] * x[i];
-    return (float)sum;
+    return sum;
+}
+
+/* Of the newest n samples of the history, where they lie. */
+static float newest_energy(const vc_conceal *conceal, size_t n)
+{
+    size_t end = conceal->s.at, last = n < end ? n : end;
+    return (
+        float)(sum_of_squares(conceal->history + end - last, last) +
+               sum_of_squares(conceal->history + conceal->history_samples - (n - last), n - last));
 }
 
 /* -- background ------------------------------------------------------------------------------- */
@@ -187,14 +196,13 @@ static void learn(vc_conceal *conceal)
 {
     gap_state *s = &conceal->s;
     size_t n = conceal->background;
-    const int16_t *end = line_up(conceal);
-    float mean_square = energy(end - n, n) / (float)n;
+    float mean_square = newest_energy(conceal, n) / (float)n;
     if (mean_square > s->lowest) {
         s->lowest = s->lowest * RISE < MAX_BACKGROUND ? s->lowest * RISE : MAX_BACKGROUND;
         return;
     }
     vc_lpc lpc;
-    vc_extrapolate_analyze(conceal->voice, end, n, &lpc);
+    vc_extrapolate_analyze(conceal->voice, line_up(conceal), n, &lpc);
     if (lpc.gain > MAX_PREDICTION_GAIN) return;
     s->lowest = mean_square > 1.0f ? mean_square : 1.0f;
     s->background = lpc;
@@ -433,4 +441,14 @@ void vc_conceal_silence(vc_conceal *conceal, int16_t *samples, size_t n)
         samples[i] = to_s16(s->last * (float)s->ramp_left-- / (float)(conceal->ramp + 1));
     memset(samples + ramp, 0, (n - ramp) * sizeof(int16_t));
     remember(conceal, samples, n);
+}
+
+void vc_conceal_prefetch(const vc_conceal *conceal, size_t n, vc_turns_away turns)
+{
+    if (turns == VC_SECOND) {
+        vc_prefetch(conceal, sizeof *conceal);
+        return;
+    }
+    size_t room = conceal->history_samples - conceal->s.at;
+    vc_prefetch(conceal->history + conceal->s.at, (n < room ? n : room) * sizeof(int16_t));
 }

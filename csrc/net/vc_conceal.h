@@ -14,6 +14,7 @@
 #define VC_CONCEAL_H
 
 #include "base/vc_base.h"
+#include "base/vc_prefetch.h"
 
 typedef struct vc_conceal vc_conceal;
 
@@ -44,5 +45,8 @@ VC_RT void vc_conceal_silence(vc_conceal *conceal, int16_t *samples, size_t n);
 
 /* The real audio that comes next does not continue what came last: join it as after a gap. */
 VC_RT void vc_conceal_cut(vc_conceal *conceal);
+
+/* For n real samples: the state (VC_SECOND) and their place (VC_NEXT). */
+VC_RT void vc_conceal_prefetch(const vc_conceal *conceal, size_t n, vc_turns_away turns);
 
 #endif

@@ -175,3 +175,12 @@ int vc_delay_manager_loss_wait_ms(const vc_delay_manager *delay)
     int wait_ms = vc_histogram_tail_ms(&delay->behind, WAIT_SHARE);
     return wait_ms > LEAST_WAIT_MS ? wait_ms : LEAST_WAIT_MS;
 }
+
+void vc_delay_manager_prefetch(const vc_delay_manager *delay)
+{
+    vc_prefetch(delay->relative.weight, 64);
+    vc_prefetch(&delay->relative.total, 64);
+    vc_prefetch(delay->behind.weight, 64);
+    vc_prefetch(&delay->behind.total, 192);
+    vc_prefetch(&delay->peaks, 64);
+}

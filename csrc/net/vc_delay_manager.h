@@ -10,6 +10,7 @@
 #ifndef VC_DELAY_MANAGER_H
 #define VC_DELAY_MANAGER_H
 
+#include "base/vc_prefetch.h"
 #include "net/vc_histogram.h"
 
 #define VC_DELAY_WINDOWS  4  /* of 500 ms, and the present one, give the fastest packet */
@@ -39,6 +40,8 @@ typedef struct vc_delay_manager {
 } vc_delay_manager;
 
 VC_RT void vc_delay_manager_reset(vc_delay_manager *delay);
+/* For a packet in order (vc_prefetch.h). */
+VC_RT void vc_delay_manager_prefetch(const vc_delay_manager *delay);
 
 /* A new path: forgets the fastest packet, keeps what is known of the jitter. */
 VC_RT void vc_delay_manager_rebase(vc_delay_manager *delay);

@@ -327,17 +327,50 @@ static double opinion(const vc_jitter_stats *stats, double delay_ms, int rate_hz
     return vc_emodel_mos(vc_emodel_rating(&input));
 }
 
+void vc_jitter_get_counters(const vc_jitter *jitter, vc_jitter_stats *stats)
+{
+    *stats = jitter->s.stats;
+    stats->held = (uint64_t)vc_packet_buffer_packets(jitter->packets);
+}
+
 void vc_jitter_get_stats(const vc_jitter *jitter, vc_jitter_stats *stats)
 {
     if (!jitter || !stats) return;
     const vc_jitter_state *s = &jitter->s;
     int32_t held = vc_packet_buffer_samples(jitter->packets) + s->level + s->unit.samples;
-    *stats = s->stats;
-    stats->held = (uint64_t)vc_packet_buffer_packets(jitter->packets);
+    vc_jitter_get_counters(jitter, stats);
     stats->depth_ms = held * 1000.0 / jitter->config.rate_hz;
     stats->mean_delay_ms = s->waited_samples > 0.0 ? s->waited_ms / s->waited_samples : 0.0;
     stats->drift_ppm = vc_drift_ppm(&s->drift);
     stats->delay_ms = s->delay_ms;
     if (jitter->config.mode == VC_JITTER_PLAY) stats->target_ms = vc_jitter_target_ms(jitter);
     stats->mos = opinion(stats, stats->mean_delay_ms, jitter->config.rate_hz);
+}
+
+/* -- prefetch --------------------------------------------------------------------------------- */
+
+void vc_jitter_prefetch_counters(const vc_jitter *jitter)
+{
+    vc_prefetch(&jitter->s.stats, sizeof jitter->s.stats);
+}
+
+void vc_jitter_prefetch(const vc_jitter *jitter, vc_turns_away turns)
+{
+    const vc_jitter_state *s = &jitter->s;
+    if (turns <= VC_SECOND) vc_conceal_prefetch(jitter->conceal, (size_t)jitter->frame, turns);
+    if (turns == VC_NEXT) return;
+    if (turns == VC_SECOND) {
+        vc_packet_buffer_prefetch(jitter->packets);
+        uint64_t next = (uint64_t)s->reference_index + 1;
+        vc_prefetch(&s->seen[next % VC_JITTER_SEEN / 64], sizeof *s->seen);
+        vc_prefetch(&s->opened_ns[next % VC_JITTER_OPENED], sizeof *s->opened_ns);
+        return;
+    }
+    vc_prefetch(jitter, offsetof(vc_jitter, s) + offsetof(vc_jitter_state, seen));
+    vc_prefetch(&s->position,
+                offsetof(vc_jitter_state, delay) - offsetof(vc_jitter_state, position));
+    vc_delay_manager_prefetch(&s->delay);
+    vc_prefetch(&s->drift.points, sizeof s->drift - offsetof(vc_drift, points));
+    vc_prefetch(&s->waited_ms, sizeof s->waited_ms + sizeof s->waited_samples);
+    vc_prefetch(&s->event_first, 64);
 }

@@ -29,6 +29,7 @@
 #ifndef VC_JITTER_H
 #define VC_JITTER_H
 
+#include "base/vc_prefetch.h"
 #include "net/vc_rtp.h"
 
 typedef struct vc_jitter vc_jitter;
@@ -180,5 +181,10 @@ VC_RT int64_t vc_jitter_deadline_ns(const vc_jitter *jitter);
 VC_RT vc_status vc_jitter_next_event(vc_jitter *jitter, vc_jitter_event *event);
 
 VC_RT void vc_jitter_get_stats(const vc_jitter *jitter, vc_jitter_stats *stats);
+/* Only its counters and jitter_ms, which cost nothing; the rest is not set. */
+VC_RT void vc_jitter_get_counters(const vc_jitter *jitter, vc_jitter_stats *stats);
+/* For the next packet of a listening buffer (vc_prefetch.h). */
+VC_RT void vc_jitter_prefetch(const vc_jitter *jitter, vc_turns_away turns);
+VC_RT void vc_jitter_prefetch_counters(const vc_jitter *jitter);
 
 #endif

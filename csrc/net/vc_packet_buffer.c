@@ -139,3 +139,9 @@ int vc_packet_buffer_packets(const vc_packet_buffer *buffer)
 {
     return buffer->packets;
 }
+
+void vc_packet_buffer_prefetch(const vc_packet_buffer *buffer)
+{
+    /* One that is mostly empty uses the first part again and again. */
+    vc_prefetch(buffer, round_up(sizeof *buffer) + sizeof(vc_packet_part));
+}

@@ -13,6 +13,7 @@
 #define VC_PACKET_BUFFER_H
 
 #include "base/vc_base.h"
+#include "base/vc_prefetch.h"
 
 typedef struct vc_packet_buffer vc_packet_buffer;
 
@@ -53,5 +54,7 @@ VC_RT const uint8_t *vc_packet_buffer_bytes(const vc_packet_buffer *buffer,
 VC_RT int vc_packet_buffer_free_parts(const vc_packet_buffer *buffer);
 VC_RT int32_t vc_packet_buffer_samples(const vc_packet_buffer *buffer);
 VC_RT int vc_packet_buffer_packets(const vc_packet_buffer *buffer);
+/* For a packet that goes in and out (vc_prefetch.h). */
+VC_RT void vc_packet_buffer_prefetch(const vc_packet_buffer *buffer);
 
 #endif

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/vc_huge_pages.h"
 #include "kernels/vc_silero_kernel.h"
 
 #define PI 3.14159265358979323846
@@ -206,9 +207,10 @@ vc_status vc_silero_model_create(vc_silero_model **out, const vc_silero_model_co
     size_t header = (sizeof(vc_silero_model) + 63) & ~(size_t)63;
     /* 14 arrays, each rounded up to 16 floats */
     size_t floats = payload_floats(16 * rows) + (rows / 2 + 1) * 512 + 14 * 16;
-    vc_silero_model *model = vc_allocate(config->allocator, header + floats * sizeof(float));
+    const vc_allocator *allocator = config->allocator ? config->allocator : vc_huge_pages();
+    vc_silero_model *model = vc_allocate(allocator, header + floats * sizeof(float));
     if (!model) return VC_E_MEMORY;
-    model->allocator = keep_hooks(&model->hooks, config->allocator);
+    model->allocator = keep_hooks(&model->hooks, allocator);
     model->kernel = kernel_of(level);
     model->level = level;
     model->rate_hz = config->rate_hz;

@@ -24,7 +24,7 @@ typedef struct vc_silero_model_config {
     const void *weights; /* contents of the weight file for that rate; copied */
     size_t weights_bytes;
     vc_cpu_level cpu_level;        /* default VC_CPU_AUTO */
-    const vc_allocator *allocator; /* NULL: malloc */
+    const vc_allocator *allocator; /* NULL: huge pages */
 } vc_silero_model_config;
 
 vc_silero_model_config vc_silero_model_config_default(void);

@@ -42,6 +42,10 @@ cdef extern from "engine/vc_waker.h" nogil:
         pass
     vc_status vc_waker_init(vc_waker *waker, int fd, int period_ms)
 
+cdef extern from "base/vc_huge_pages.h" nogil:
+    const size_t VC_HUGE_CHUNK_BYTES
+    const vc_allocator *vc_huge_pages()
+
 cdef extern from "engine/vc_shard.h" nogil:
     enum:
         VC_SHARD_STAT_COUNT
@@ -82,7 +86,6 @@ cdef extern from "engine/vc_shard.h" nogil:
         const char *remote_ip
         int remote_port
     vc_shard_config vc_shard_config_default()
-    vc_allocator vc_shard_chunk_source(size_t *chunk_bytes)
     vc_status vc_shard_create(vc_shard **out, const vc_shard_config *config)
     vc_status vc_shard_start(vc_shard *shard)
     void vc_shard_stop(vc_shard *shard)
@@ -192,8 +195,6 @@ cdef class NativeEngine:
     ):
         cdef vc_shard_config config = vc_shard_config_default()
         cdef int i
-        cdef size_t chunk_bytes
-        cdef vc_allocator chunks = vc_shard_chunk_source(&chunk_bytes)
         self.event_fd = -1
         self.legs = {}
         if not 1 <= shards <= 64:
@@ -205,7 +206,7 @@ cdef class NativeEngine:
         self.loads = [0] * shards
         self.draining = set()
         self.max_calls = max_calls
-        self.rings = make_pool(chunk_bytes, &chunks)
+        self.rings = make_pool(VC_HUGE_CHUNK_BYTES, vc_huge_pages())
         self.model_8k = silero_model(8000, level)
         self.model_16k = silero_model(16000, level)
         self.event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
