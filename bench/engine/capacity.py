@@ -130,6 +130,7 @@ async def run_engine(options: argparse.Namespace) -> None:
         realtime=options.realtime,
         max_load=None,
         max_lateness_ms=None,
+        raw_send=options.raw_send,
     ) as engine:
         legs = [
             await engine.open_call(
@@ -248,6 +249,7 @@ def measure(
         *([] if options.opus_complexity is None
           else ["--opus-complexity", str(options.opus_complexity)]),
         *(["--realtime"] if options.realtime else []),
+        *(["--raw-send"] if options.raw_send else []),
         *(["--pin", *map(str, options.pin)] if options.pin else []),
     ]  # fmt: skip
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -344,6 +346,7 @@ def main() -> None:
     parser.add_argument("--echo", choices=("on", "off"), default="off", help="the canceller")
     parser.add_argument("--pin", type=int, nargs="+", help="one CPU for each shard")
     parser.add_argument("--realtime", action="store_true", help="SCHED_FIFO for the shards")
+    parser.add_argument("--raw-send", action="store_true", help="one raw socket a shard sends")
     parser.add_argument("--load-cpu", type=int, default=-1, help="pin the load process")
     parser.add_argument("--load-fifo", action="store_true", help="SCHED_FIFO for the load process")
     parser.add_argument("--json", action="store_true")

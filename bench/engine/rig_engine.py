@@ -151,6 +151,7 @@ async def serve(options: argparse.Namespace) -> None:
         realtime=options.realtime,
         max_load=None,
         max_lateness_ms=None,
+        raw_send=options.raw_send,
     ) as engine:
         feeding = asyncio.create_task(feed())
         print(json.dumps("ready"), flush=True)
@@ -166,6 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--pin", type=int, nargs="+")
     parser.add_argument("--realtime", action="store_true")
+    parser.add_argument("--raw-send", action="store_true")
     parser.add_argument("--speaking", type=float, default=0.9, help="the agent's share of time")
     asyncio.run(serve(parser.parse_args()))
 

@@ -264,6 +264,7 @@ class RealSoak:
 
 def run_real(options: argparse.Namespace, progress: Callable[[float], None]) -> Report:
     engine = ["--realtime"] if options.realtime else []
+    engine += ["--raw-send"] if options.raw_send else []
     engine += ["--pin", str(options.pin)] if options.pin is not None else []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -324,6 +325,7 @@ def main() -> int:
     parser.add_argument("--most-calls", type=int, default=1500)
     parser.add_argument("--seconds-between", type=float, default=0.25, help="calls that end")
     parser.add_argument("--realtime", action="store_true", help="SCHED_FIFO for the shard")
+    parser.add_argument("--raw-send", action="store_true", help="one raw socket sends")
     parser.add_argument("--pin", type=int, help="the shard's CPU")
     parser.add_argument("--far-cpu", type=int, default=-1, help="the load process's CPU")
     parser.add_argument("--far-fifo", action="store_true")

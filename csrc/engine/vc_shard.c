@@ -41,6 +41,10 @@ static vc_status create_parts(vc_shard *shard)
     shard->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (shard->epoll_fd < 0 || shard->sockets_fd < 0 || shard->timer_fd < 0 || shard->wake_fd < 0)
         return VC_E_SYSTEM;
+    if (config->raw_send) {
+        status = vc_shard_raw_create(&shard->raw, VC_SHARD_TOS, allocator);
+        if (status != VC_OK) return status;
+    }
     shard->dirty = vc_allocate(allocator, calls * sizeof(vc_leg *));
     if (!shard->dirty) return VC_E_MEMORY;
     status = vc_shard_watch(shard->epoll_fd, shard->timer_fd, &shard->timer_fd);
@@ -68,6 +72,7 @@ vc_status vc_shard_create(vc_shard **out, const vc_shard_config *config)
     if (config->priority < 0 || config->priority > 99 || config->cpu < -1) return VC_E_RANGE;
     if (!(config->max_load >= 0.0 && config->max_load <= 1.0)) return VC_E_RANGE;
     if (!(config->max_lateness_ms >= 0.0)) return VC_E_RANGE;
+    if (config->raw_send < 0 || config->raw_send > 1) return VC_E_RANGE;
     if (config->max_calls < 1 || config->max_calls > 65536) return VC_E_RANGE;
     vc_shard *shard = vc_allocate(config->allocator, sizeof(vc_shard));
     if (!shard) return VC_E_MEMORY;
@@ -98,6 +103,7 @@ void vc_shard_destroy(vc_shard *shard)
     vc_ring_destroy(shard->events);
     vc_ring_destroy(shard->commands);
     vc_release(allocator_of(shard), shard->dirty);
+    vc_shard_raw_destroy(shard->raw);
     vc_pool_destroy(shard->pool);
     close_fd(shard->wake_fd);
     close_fd(shard->timer_fd);
@@ -112,6 +118,7 @@ void vc_shard_abandon(vc_shard *shard)
     close_fd(shard->timer_fd);
     close_fd(shard->sockets_fd);
     close_fd(shard->epoll_fd);
+    vc_shard_raw_abandon(shard->raw);
     shard->started = 0;
 }
 

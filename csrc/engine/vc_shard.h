@@ -34,8 +34,12 @@ typedef struct vc_shard_config {
     int priority; /* SCHED_FIFO 1..99; 0 (default): the ordinary scheduler */
     /* A call is refused when the share of a core that the shard would then need, or its smoothed
      * lateness, is above this; 0: never. Not with fewer than VC_SHARD_ALWAYS_ADMITTED calls. */
-    double max_load;               /* 0..1, default 0.9 */
-    double max_lateness_ms;        /* default 10 */
+    double max_load;        /* 0..1, default 0.9 */
+    double max_lateness_ms; /* default 10 */
+    /* 1: RTP to IPv4 addresses leaves through one raw socket, up to 64 packets to a system call;
+     * vc_shard_create is VC_E_SYSTEM (EPERM) without CAP_NET_RAW. 0 (default): each packet by its
+     * call's own socket. */
+    int raw_send;
     const vc_allocator *allocator; /* NULL: a pool of huge pages */
 } vc_shard_config;
 
@@ -98,6 +102,7 @@ typedef struct vc_shard_estimate {
 } vc_shard_estimate;
 
 vc_shard_config vc_shard_config_default(void);
+/* VC_E_SYSTEM (errno): no descriptors, or no raw socket for raw_send. */
 VC_CHECKED vc_status vc_shard_create(vc_shard **out, const vc_shard_config *config);
 /* VC_E_SYSTEM (errno): no thread, or it may not be pinned or have its priority. */
 VC_CHECKED vc_status vc_shard_start(vc_shard *shard);

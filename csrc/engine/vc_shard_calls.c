@@ -137,8 +137,10 @@ static void take_in(vc_shard *shard, vc_leg *leg, int64_t ticked)
     shard->leg_count++;
     count_calls(shard);
     /* What fell due on the way. */
-    while (leg->ticked + VC_TICK_MS < slot->due)
+    while (leg->ticked + VC_TICK_MS < slot->due) {
         vc_shard_tick_leg(shard, leg, leg->ticked + VC_TICK_MS);
+        vc_shard_flush(shard);
+    }
 }
 
 static void take_out(vc_shard *shard, vc_leg *leg)

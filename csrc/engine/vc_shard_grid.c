@@ -96,15 +96,13 @@ static void take_pushed(vc_shard *shard)
 
 void vc_shard_tick_leg(vc_shard *shard, vc_leg *leg, int64_t tick_ms)
 {
-    uint8_t packet[VC_CALL_MAX_PACKET_BYTES];
-    size_t n = sizeof packet;
+    uint8_t spare[VC_CALL_MAX_PACKET_BYTES], *packet = vc_shard_packet_room(shard, spare);
+    size_t n = sizeof spare;
+    int64_t now_ns = vc_shard_now_ns();
     leg->ticked = tick_ms;
-    vc_status status = vc_call_tick(leg->call, vc_shard_now_ns(), packet, &n);
+    vc_status status = vc_call_tick(leg->call, now_ns, packet, &n);
     vc_shard_lap(shard, VC_STAGE_RENDER, 1);
-    if (status != VC_OK || n == 0) return;
-    vc_shard_send(leg, packet, n);
-    vc_shard_report(leg, 0);
-    vc_shard_lap(shard, VC_STAGE_SEND, 1);
+    if (status == VC_OK && n > 0) vc_shard_send(shard, leg, packet, n, now_ns);
 }
 
 /* The legs whose tick comes after this one's; ahead[turns] are they, and move on. */
@@ -136,6 +134,7 @@ static void run_slot(vc_shard *shard, vc_shard_slot *slot)
         prefetch_ticks(ahead);
         if (leg->ticked < due) vc_shard_tick_leg(shard, leg, due);
     }
+    vc_shard_flush(shard);
     slot->due += VC_TICK_MS;
     int64_t end_ns = vc_shard_now_ns(), late_ns = begun_ns - due * VC_NS_PER_MS;
     vc_shard_meter_tick(shard, (uint64_t)(late_ns > 0 ? late_ns : 0),

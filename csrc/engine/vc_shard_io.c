@@ -1,5 +1,6 @@
 /* vc_shard: sockets. Each call has one of its own and loopback measurements show nothing to gain
- * from recvmmsg, so plain recvfrom and sendto are used. */
+ * from recvmmsg, so plain recvfrom and sendto are used; with raw_send the calls' packets leave
+ * together. */
 #define _GNU_SOURCE
 #include "engine/vc_shard_state.h"
 
@@ -8,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DATAGRAM_BYTES = 2048 };
+/* BATCH_NS: no packet waits longer for the others of its slot, which may have a slow codec. */
+enum { DATAGRAM_BYTES = 2048, BATCH_NS = 500000, WAY_TICKS = 50 };
 
 static vc_address address_of(const struct sockaddr_storage *from)
 {
@@ -34,6 +36,7 @@ static int follow_remote(vc_leg *leg)
     if (remote->family == 0) return 0;
     if (leg->remote_bytes > 0 && vc_address_equal(remote, &leg->followed)) return 1;
     leg->followed = *remote;
+    leg->way = VC_WAY_UNKNOWN;
     memset(&leg->remote, 0, sizeof leg->remote);
     if (remote->family == 4) {
         struct sockaddr_in *v4 = (void *)&leg->remote;
@@ -68,14 +71,73 @@ void vc_shard_receive(vc_shard *shard, vc_leg *leg, int64_t now_ns)
     vc_shard_lap(shard, VC_STAGE_TAKE, 1);
 }
 
-void vc_shard_send(vc_leg *leg, const uint8_t *packet, size_t n)
+static void send_own(vc_leg *leg, const uint8_t *packet, size_t n)
 {
-    if (!follow_remote(leg)) return;
     if (sendto(leg->fd, packet, n, MSG_DONTWAIT | MSG_NOSIGNAL,
                (const struct sockaddr *)&leg->remote, leg->remote_bytes) < 0)
         vc_call_count(leg->call, VC_STAT_SEND_ERRORS, 1);
     else
         vc_call_count(leg->call, VC_STAT_PACKETS_SENT, 1);
+}
+
+/* Behind the wildcard address the source is the route's, which may change: asked every second. */
+static int goes_raw(vc_shard *shard, vc_leg *leg)
+{
+    int wildcard = leg->local.sin_addr.s_addr == htonl(INADDR_ANY);
+    if (leg->way == VC_WAY_UNKNOWN || (wildcard && --leg->way_ticks <= 0)) {
+        vc_status status =
+            vc_shard_raw_route(shard->raw, &leg->local, (const void *)&leg->remote, &leg->source);
+        leg->way = status == VC_OK ? VC_WAY_RAW : VC_WAY_OWN_SOCKET;
+        leg->way_ticks = WAY_TICKS;
+    }
+    return leg->way == VC_WAY_RAW;
+}
+
+uint8_t *vc_shard_packet_room(vc_shard *shard, uint8_t *spare)
+{
+    if (!shard->raw) return spare;
+    uint8_t *room = vc_shard_raw_room(shard->raw);
+    if (room) return room;
+    vc_shard_flush(shard);
+    return vc_shard_raw_room(shard->raw);
+}
+
+/* What the raw socket refuses (no room, too long for the interface) goes by the call's own, which
+ * says whether it is an error. */
+void vc_shard_flush(vc_shard *shard)
+{
+    if (!shard->raw || shard->batch_ns == 0) return;
+    const vc_shard_raw_sent *sent;
+    size_t n = vc_shard_raw_flush(shard->raw, &sent);
+    shard->batch_ns = 0;
+    for (size_t i = 0; i < n; i++) {
+        vc_leg *leg = sent[i].tag;
+        if (sent[i].error == 0) {
+            vc_call_count(leg->call, VC_STAT_PACKETS_SENT, 1);
+        } else {
+            leg->way = VC_WAY_UNKNOWN;
+            send_own(leg, sent[i].payload, sent[i].n);
+        }
+        vc_shard_report(leg, 0);
+    }
+    vc_shard_lap(shard, VC_STAGE_SEND, n);
+}
+
+void vc_shard_send(vc_shard *shard, vc_leg *leg, const uint8_t *packet, size_t n, int64_t now_ns)
+{
+    if (follow_remote(leg)) {
+        if (shard->raw && goes_raw(shard, leg) &&
+            vc_shard_raw_add(shard->raw, &leg->source, (const void *)&leg->remote, n, leg) ==
+                VC_OK) {
+            vc_shard_lap(shard, VC_STAGE_SEND, 0);
+            if (shard->batch_ns == 0) shard->batch_ns = now_ns;
+            if (now_ns - shard->batch_ns > BATCH_NS) vc_shard_flush(shard);
+            return;
+        }
+        send_own(leg, packet, n);
+        vc_shard_report(leg, 0);
+    }
+    vc_shard_lap(shard, VC_STAGE_SEND, 1);
 }
 
 void vc_shard_report(vc_leg *leg, int last)
@@ -130,8 +192,12 @@ vc_status vc_shard_open_socket(vc_leg *leg, const vc_leg_config *config)
     leg->fd = socket(local.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (leg->fd < 0) return VC_E_SYSTEM;
     if (bind(leg->fd, (const struct sockaddr *)&local, bytes) < 0) return VC_E_SYSTEM;
-    /* Expedited forwarding (RFC 3246); a network or kernel that refuses it changes nothing. */
-    int tos = 0xb8;
+    if (local.ss_family == AF_INET) {
+        bytes = sizeof leg->local;
+        if (getsockname(leg->fd, (struct sockaddr *)&leg->local, &bytes) < 0) return VC_E_SYSTEM;
+    }
+    /* A network or kernel that refuses it changes nothing. */
+    int tos = VC_SHARD_TOS;
     if (local.ss_family == AF_INET)
         (void)setsockopt(leg->fd, IPPROTO_IP, IP_TOS, &tos, sizeof tos);
     else

@@ -4,6 +4,7 @@
  *   vc_shard_calls.c  the media thread: calls come, move and go; events
  *   vc_shard_meter.c  histograms, time by stage, load and admission
  *   vc_shard_io.c     addresses, sockets, datagrams
+ *   vc_shard_raw.c    many calls' datagrams through one raw socket
  */
 #ifndef VC_SHARD_STATE_H
 #define VC_SHARD_STATE_H
@@ -19,9 +20,16 @@
 #include "base/vc_pool.h"
 #include "base/vc_ring.h"
 #include "engine/vc_bank.h"
+#include "engine/vc_shard_raw.h"
+
+/* Expedited forwarding (RFC 3246). */
+enum { VC_SHARD_TOS = 0xb8 };
 
 /* Lists that a leg can be in. */
 enum { VC_SHARD_IN_SLOT, VC_SHARD_IN_PUSHED, VC_SHARD_LISTS };
+
+/* How a leg's packets leave a shard with raw_send. */
+typedef enum vc_way { VC_WAY_UNKNOWN, VC_WAY_RAW, VC_WAY_OWN_SOCKET } vc_way;
 
 struct vc_leg {
     vc_call *call;
@@ -30,7 +38,12 @@ struct vc_leg {
     double expected_us;  /* what a call of this kind costs until that is measured */
     vc_address followed; /* what `remote` was made from */
     struct sockaddr_storage remote;
-    socklen_t remote_bytes; /* 0: none yet */
+    socklen_t remote_bytes;   /* 0: none yet */
+    struct sockaddr_in local; /* as bound; of another family for IPv6 */
+    /* With raw_send: the packets' source, and whether that is known. */
+    struct sockaddr_in source;
+    vc_way way;
+    int way_ticks; /* until the system is asked again */
     /* producer */
     const vc_allocator *allocator; /* of the shard that opened it */
     int closing;                   /* vc_shard_close was called */
@@ -97,8 +110,10 @@ struct vc_shard {
     size_t leg_count;
     vc_leg **dirty;
     size_t dirty_count;
-    int paced;  /* sockets are looked at when a slot is due, not when something comes */
-    int behind; /* the last look at the sockets was more than a tick after a slot was due */
+    vc_shard_raw *raw; /* NULL: each packet by its call's own socket */
+    int64_t batch_ns;  /* when its first waiting packet was made */
+    int paced;         /* sockets are looked at when a slot is due, not when something comes */
+    int behind;        /* the last look at the sockets was more than a tick after a slot was due */
     int stopping, events_posted;
     uint64_t lost_unreported;
     vc_shard_meter meter;
@@ -169,7 +184,12 @@ vc_status vc_shard_open_socket(vc_leg *leg, const vc_leg_config *config);
 void vc_shard_receive(vc_shard *shard, vc_leg *leg, int64_t now_ns);
 /* The RTCP report that is due, if one is; last: now, with BYE. */
 void vc_shard_report(vc_leg *leg, int last);
-/* One packet out. */
-void vc_shard_send(vc_leg *leg, const uint8_t *packet, size_t n);
+/* Where the next packet is to be written, VC_CALL_MAX_PACKET_BYTES: in the raw socket's buffer or
+ * in `spare`. */
+uint8_t *vc_shard_packet_room(vc_shard *shard, uint8_t *spare);
+/* One packet out, and the RTCP report that is due; with raw_send at the next flush. */
+void vc_shard_send(vc_shard *shard, vc_leg *leg, const uint8_t *packet, size_t n, int64_t now_ns);
+/* Sends what waits; between two slots nothing does. */
+void vc_shard_flush(vc_shard *shard);
 
 #endif

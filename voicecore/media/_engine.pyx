@@ -65,6 +65,7 @@ cdef extern from "engine/vc_shard.h" nogil:
         int priority
         double max_load
         double max_lateness_ms
+        int raw_send
         const vc_allocator *allocator
     ctypedef struct vc_shard_profile:
         uint64_t ns[6]
@@ -192,6 +193,7 @@ cdef class NativeEngine:
         double max_load=0.9,
         double max_lateness_ms=10.0,
         int wake_ms=20,
+        bint raw_send=False,
     ):
         cdef vc_shard_config config = vc_shard_config_default()
         cdef int i
@@ -220,10 +222,17 @@ cdef class NativeEngine:
         config.priority = priority
         config.max_load = max_load
         config.max_lateness_ms = max_lateness_ms
+        config.raw_send = raw_send
         _engines.add(self)
         for i in range(shards):
             config.cpu = pin[i] if pin else -1
-            check_system(vc_shard_create(&self.shards[i], &config), "cannot create a shard")
+            what = "cannot create a shard"
+            if raw_send:
+                what += (
+                    " with its raw socket (raw_send needs CAP_NET_RAW: run as root, give the "
+                    "process or container that capability, or leave raw_send off)"
+                )
+            check_system(vc_shard_create(&self.shards[i], &config), what)
             self.shard_count = i + 1
             what = "cannot start a shard's thread"
             if pin:
