@@ -49,8 +49,8 @@ struct vc_delay_estimator {
     float floor, floor_before; /* least power of a near block, while at rest: in 1.5 s, before */
     size_t floor_blocks;
     float far_power[BINS], near_power[BINS];
-    float far_sum, near_sum, blocks; /* of the average */
-    float re[DELAYS][BINS], im[DELAYS][BINS];
+    float far_sum, near_sum, blocks;             /* of the average */
+    uint16_t re[DELAYS][BINS], im[DELAYS][BINS]; /* bf16: thousands of these are read each tick */
     int8_t x[PAST][2][BINS];
     uint8_t loud[PAST];
     float far_loudness[KEPT], near_loudness[KEPT]; /* amplitudes of the last blocks */
@@ -163,13 +163,21 @@ static int8_t to_int8(float x)
     return (int8_t)(x < 0.0f ? x - 0.5f : x + 0.5f);
 }
 
+static float from_bf16(uint16_t value)
+{
+    const uint32_t bits = (uint32_t)value << 16;
+    float result;
+    memcpy(&result, &bits, sizeof result);
+    return result;
+}
+
 /* The correlation at the lags of far block d, into time. */
 static void lags_of(vc_delay_estimator *s, size_t d)
 {
     memset(s->bins, 0, sizeof s->bins);
     for (size_t k = 0; k < BINS; k++) {
-        s->bins[2 * (k + FIRST_BIN)] = s->re[d][k];
-        s->bins[2 * (k + FIRST_BIN) + 1] = s->im[d][k];
+        s->bins[2 * (k + FIRST_BIN)] = from_bf16(s->re[d][k]);
+        s->bins[2 * (k + FIRST_BIN) + 1] = from_bf16(s->im[d][k]);
     }
     vc_fft_inverse(s->fft, s->bins, s->time, s->scratch);
 }

@@ -30,10 +30,10 @@ typedef struct vc_echo_kernels {
                   const vc_echo_rates *rates);
     /* out[i] = sum of taps[k] x[i + k], k < count; count: even; n: a multiple of 16. */
     void (*fir)(const float *taps, size_t count, const float *x, float *out, size_t n);
-    /* to = keep to + near conj(far) in VC_ECHO_LAG_BINS bins; far: [re, im][bin]. Returns to's
-     * power. */
+    /* to = keep to + near conj(far) in VC_ECHO_LAG_BINS bins; far: [re, im][bin]; to: bf16.
+     * Returns to's power before it is rounded. */
     float (*correlate)(const int8_t *far, const float *near_re, const float *near_im, float keep,
-                       float *to_re, float *to_im);
+                       uint16_t *to_re, uint16_t *to_im);
 } vc_echo_kernels;
 
 /* level: resolved. */

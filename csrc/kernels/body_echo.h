@@ -68,8 +68,8 @@ static void fir(const float *restrict taps, size_t count, const float *restrict 
 }
 
 static float correlate(const int8_t *restrict far, const float *restrict near_re,
-                       const float *restrict near_im, float keep, float *restrict to_re,
-                       float *restrict to_im)
+                       const float *restrict near_im, float keep, uint16_t *restrict to_re,
+                       uint16_t *restrict to_im)
 {
     const vc_lanes kept = vc_lanes_fill(keep);
     vc_lanes power = vc_lanes_zero();
@@ -77,12 +77,12 @@ static float correlate(const int8_t *restrict far, const float *restrict near_re
         const vc_lanes xr = vc_lanes_load_s8(far + k);
         const vc_lanes xi = vc_lanes_load_s8(far + VC_ECHO_LAG_BINS + k);
         const vc_lanes nr = vc_lanes_load(near_re + k), ni = vc_lanes_load(near_im + k);
-        vc_lanes re = vc_lanes_mul(kept, vc_lanes_load(to_re + k));
-        vc_lanes im = vc_lanes_mul(kept, vc_lanes_load(to_im + k));
+        vc_lanes re = vc_lanes_mul(kept, vc_lanes_load_bf16(to_re + k));
+        vc_lanes im = vc_lanes_mul(kept, vc_lanes_load_bf16(to_im + k));
         re = vc_lanes_add(vc_lanes_add(re, vc_lanes_mul(nr, xr)), vc_lanes_mul(ni, xi));
         im = vc_lanes_sub(vc_lanes_add(im, vc_lanes_mul(ni, xr)), vc_lanes_mul(nr, xi));
-        vc_lanes_store(to_re + k, re);
-        vc_lanes_store(to_im + k, im);
+        vc_lanes_store_bf16(to_re + k, re);
+        vc_lanes_store_bf16(to_im + k, im);
         power = vc_lanes_add(power, vc_lanes_add(vc_lanes_mul(re, re), vc_lanes_mul(im, im)));
     }
     return vc_lanes_sum(power);

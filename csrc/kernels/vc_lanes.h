@@ -1,6 +1,7 @@
 /* vc_lanes: one vector of floats of the width of the CPU level that is compiled. Only for kernel
  * bodies: the same body gives 4 lanes (C, NEON), 8 (AVX2) or 16 (AVX-512).
- * bf16 is the upper half of a float: 8 bits of precision, the range of a float.
+ * bf16 is the upper half of a float: 8 bits of precision, the range of a float. Stores round to the
+ * nearest, halves up.
  * vc_lanes_madd (to + a b) and vc_lanes_nmadd (from - a b) are fused where the level has FMA,
  * multiply and add where it has not. */
 #ifndef VC_LANES_H
@@ -35,6 +36,11 @@ typedef __m512 vc_lanes;
 #define vc_lanes_load_bf16(p)                                                                      \
     _mm512_castsi512_ps(                                                                           \
         _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(p))), 16))
+#define vc_lanes_store_bf16(p, v)                                                                  \
+    _mm256_storeu_si256(                                                                           \
+        (__m256i *)(p),                                                                            \
+        _mm512_cvtepi32_epi16(_mm512_srli_epi32(                                                   \
+            _mm512_add_epi32(_mm512_castps_si512(v), _mm512_set1_epi32(0x8000)), 16)))
 #define vc_lanes_load_s8(p)                                                                        \
     _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(p))))
 #define vc_lanes_add(a, b)         _mm512_add_ps((a), (b))
@@ -63,6 +69,14 @@ typedef __m256 vc_lanes;
 #define vc_lanes_madd(a, b, to)    _mm256_fmadd_ps((a), (b), (to))
 #define vc_lanes_nmadd(a, b, from) _mm256_fnmadd_ps((a), (b), (from))
 
+static inline void vc_lanes_store_bf16(uint16_t *p, vc_lanes v)
+{
+    const __m256i half = _mm256_set1_epi32(0x8000);
+    __m256i bits = _mm256_srli_epi32(_mm256_add_epi32(_mm256_castps_si256(v), half), 16);
+    bits = _mm256_permute4x64_epi64(_mm256_packus_epi32(bits, bits), 0x08);
+    _mm_storeu_si128((__m128i *)(void *)p, _mm256_castsi256_si128(bits));
+}
+
 static inline float vc_lanes_sum(vc_lanes v)
 {
     __m128 half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -79,6 +93,7 @@ typedef float32x4_t vc_lanes;
 #define vc_lanes_load(p)           vld1q_f32(p)
 #define vc_lanes_store(p, v)       vst1q_f32((p), (v))
 #define vc_lanes_load_bf16(p)      vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16))
+#define vc_lanes_store_bf16(p, v)  vst1_u16((p), vrshrn_n_u32(vreinterpretq_u32_f32(v), 16))
 #define vc_lanes_add(a, b)         vaddq_f32((a), (b))
 #define vc_lanes_sub(a, b)         vsubq_f32((a), (b))
 #define vc_lanes_mul(a, b)         vmulq_f32((a), (b))
@@ -125,6 +140,13 @@ static inline void vc_lanes_store(float *p, vc_lanes v)
 static inline vc_lanes vc_lanes_load_s8(const int8_t *p)
 {
     return (vc_lanes){(float)p[0], (float)p[1], (float)p[2], (float)p[3]};
+}
+
+static inline void vc_lanes_store_bf16(uint16_t *p, vc_lanes v)
+{
+    uint32_t bits[4];
+    memcpy(bits, &v, sizeof bits);
+    for (int i = 0; i < 4; i++) p[i] = (uint16_t)((bits[i] + 0x8000u) >> 16);
 }
 
 static inline vc_lanes vc_lanes_load_bf16(const uint16_t *p)
