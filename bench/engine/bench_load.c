@@ -1,13 +1,13 @@
 /* The far end of N calls: sends and receives real RTP on loopback; built and run by capacity.py.
  *
- *     bench_load CALLS CONTENT WARM_UP_S SECONDS CPU FIFO
+ *     bench_load CALLS CONTENT WARM_UP_S SECONDS CPU FIFO START_S
  *
  * Prints "ports ..." (its own), reads as many ports (the engine's) from standard input, prints
  * "measuring" after the warm-up and one JSON object at the end. CONTENT is a file of content.py, in
- * which every call starts elsewhere. The calls begin within a second, as calls do not all begin in one tick,
- * and their packets are spread over the 20 ms; each call keeps an absolute grid. Arrival times are
- * the kernel's (SO_TIMESTAMPNS), so this process's own delays are not in them; it only has to empty
- * the sockets in time.
+ * which every call starts elsewhere. The callers begin one after another within START_S, as calls
+ * do, and their packets are spread over the 20 ms; each call keeps an absolute grid. Arrival times
+ * are the kernel's (SO_TIMESTAMPNS), so this process's own delays are not in them; it only has to
+ * empty the sockets in time.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -25,14 +25,7 @@
 
 #include "bench_content.h"
 
-enum {
-    SLOTS = 20,
-    START_TICKS = 48,
-    HEADER = 12,
-    BUCKETS = 2000,
-    BUCKET_US = 50,
-    CENTRE = 1000
-};
+enum { SLOTS = 20, HEADER = 12, BUCKETS = 2000, BUCKET_US = 50, CENTRE = 1000 };
 static const int64_t slot_ns = 1000000, tick_ns = 20000000, s_ns = 1000000000;
 
 typedef struct far_call {
@@ -261,8 +254,8 @@ static void open_calls(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 7) {
-        fprintf(stderr, "usage: bench_load CALLS CONTENT WARM_UP_S SECONDS CPU FIFO\n");
+    if (argc != 8) {
+        fprintf(stderr, "usage: bench_load CALLS CONTENT WARM_UP_S SECONDS CPU FIFO START_S\n");
         return 2;
     }
     call_count = (size_t)atol(argv[1]);
@@ -277,6 +270,7 @@ int main(int argc, char **argv)
     }
     struct sched_param priority = {.sched_priority = 10};
     if (atoi(argv[6]) && sched_setscheduler(0, SCHED_FIFO, &priority) < 0) fail("SCHED_FIFO");
+    const double starts = atof(argv[7]) * 50.0 / (double)call_count; /* ticks between two callers */
     open_calls();
     (void)mlockall(MCL_CURRENT);
 
@@ -293,7 +287,7 @@ int main(int argc, char **argv)
             late_slots += late_ns > 5000000;
         }
         for (size_t i = (size_t)(k % SLOTS); i < call_count; i += SLOTS) {
-            if (k / SLOTS >= (int64_t)(i / SLOTS % START_TICKS)) send_one(&calls[i]);
+            if ((double)(k / SLOTS) >= (double)i * starts) send_one(&calls[i]);
             drain(&calls[i]);
         }
         if (!measuring && due_ns - start_ns >= warm_up_ns) {

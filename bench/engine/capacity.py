@@ -196,6 +196,7 @@ def summary(
         "packets_late_at_engine": count("late"),
         "packets_concealed": count("concealed_samples") // frame,
         "underruns": count("underruns"),
+        "echo_run_share": float(np.mean([call["echo_run_share"] for call in last.calls])),
         "windows_rested_share": count("windows_rested") / max(1, stats["windows"]),
         "engine_send_errors": count("send_errors"),
         "unread_dropped_samples": count("unread_dropped_samples"),
@@ -256,7 +257,7 @@ def measure(
     engine = subprocess.Popen(arguments, **pipes)
     load = subprocess.Popen(
         [program, str(calls), content, str(options.warm_up), str(options.seconds),
-         str(options.load_cpu), str(int(options.load_fifo))],
+         str(options.load_cpu), str(int(options.load_fifo)), str(options.start)],
         **pipes,
     )  # fmt: skip
     try:
@@ -335,6 +336,8 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--warm-up", type=float, default=3, help="seconds before the measurement")
+    parser.add_argument("--start", type=float, default=1.0, metavar="S",
+                        help="within which the callers begin to speak, of --warm-up")  # fmt: skip
     parser.add_argument("--block-ms", type=float, default=0, help="block the loop every 2 s")
     parser.add_argument("--speaking", type=float, default=1.0, help="the agent's share of time")
     parser.add_argument("--codec", choices=CODECS, default="pcmu")
