@@ -114,6 +114,8 @@ class RealSoak:
         self.totals: dict[str, float] = {}
 
     def begin(self, count: int) -> None:
+        if count == 0:
+            return
         places, self.free = self.free[:count], self.free[count:]
         self.open += self.rig.open(places, **CONFIG)
         self.opened += len(places)
