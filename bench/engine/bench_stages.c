@@ -7,7 +7,8 @@
  * packets and hold as many objects, so the caches are as cold for one as for the other; they take
  * turns tick by tick. The agent says what the caller says. Prints microseconds of thread CPU time a
  * call and tick: stage, engine, units; and of the units' the share of the codec alone: "encode" in
- * render, "decode" in take (measured once more, with decoders of their own).
+ * render, "decode" in take (measured once more, with decoders of their own). "memory": bytes that a
+ * call holds, and those of its ring of received audio in them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +80,23 @@ static void make_packet(datagram *out, size_t call, size_t tick)
 }
 
 /* -- the engine's side -- */
+
+static size_t held_bytes; /* by the calls */
+
+static void *hold(void *context, size_t bytes)
+{
+    (void)context;
+    held_bytes += bytes;
+    return malloc(bytes);
+}
+
+static void let_go(void *context, void *memory)
+{
+    (void)context;
+    free(memory);
+}
+
+static const vc_allocator counted = {hold, let_go, NULL};
 
 static vc_call *calls[MAX_CALLS];
 /* What the callers said, and what the agents do: what the callers said before. */
@@ -246,6 +264,7 @@ int main(int argc, char **argv)
         call.echo = atoi(argv[8]);
         call.gate.states[VC_GATE_SPEAKING].action = VC_GATE_NONE; /* both sides play on */
         call.model = vad;
+        call.allocator = &counted;
         call.sink = (vc_event_sink){ignore, NULL};
         need(vc_call_create(&calls[i], &call) == VC_OK, "a call");
         vc_jitter_config jitter = vc_jitter_config_default();
@@ -290,6 +309,9 @@ int main(int argc, char **argv)
     double all = (double)(n * ticks);
     for (int i = 0; i < STAGES; i++)
         printf("%s %.4f %.4f\n", names[i], engine_us[i] / all, units_us[i] / all);
+    size_t ring_samples;
+    (void)vc_pcm_ring_storage(vc_call_received(calls[0]), &ring_samples);
+    printf("memory %zu %zu\n", held_bytes / n, ring_samples * sizeof(int16_t));
     printf("encode nan %.4f\ndecode nan %.4f\n", encode_us / all, decode_us / all);
     return 0;
 }

@@ -146,8 +146,9 @@ class RealSoak:
 
     def replace(self, loads: list[float]) -> None:
         """The call that has ended; or none or two more, if the load has gone astray."""
-        low, high = ((1.0 - x) * self.options.load for x in (SLACK, -SLACK))
-        mean = float(np.mean(loads)) if loads and not self.options.calls else self.options.load
+        wanted = self.options.load
+        low, high = (1.0 - SLACK) * wanted, (1.0 + SLACK) * wanted
+        mean = float(np.mean(loads)) if loads and not self.options.calls else wanted
         self.begin(min(len(self.free), 0 if mean > high else 2 if mean < low else 1))
 
     def load(self, pause_s: float = 0.0) -> float:

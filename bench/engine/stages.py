@@ -73,13 +73,13 @@ def main() -> None:
                 rows.append((calls, stage, float(engine), float(units)))
     if options.json:
         print(json.dumps([dict(zip(("calls", "stage", "engine_us", "units_us"), r, strict=True))
-                          for r in rows if not math.isnan(r[2])]))  # fmt: skip
+                          for r in rows if not math.isnan(r[2]) and r[1] != "memory"]))  # fmt: skip
         return
     load = os.getloadavg()[0]
     print(f"{platform.machine()}, {options.codec} at {rate_hz} Hz, load {load:.1f}; "
           "us a call and tick: engine, units, ratio")  # fmt: skip
     for calls in options.calls:
-        mine = [row for row in rows if row[0] == calls]
+        mine = [row for row in rows if row[0] == calls and row[1] != "memory"]
         codec = [row for row in mine if math.isnan(row[2])]
         mine = [row for row in mine if not math.isnan(row[2])]
         whole = sum(row[2] for row in mine)
@@ -91,6 +91,11 @@ def main() -> None:
             print(
                 f"{calls:5} calls  {stage:7} {'':6} {units:6.2f}   {share:.0%} of the engine's sum"
             )
+        _, _, held, ring = next(row for row in rows if row[:2] == (calls, "memory"))
+        print(
+            f"{calls:5} calls  memory  {(held - ring) / 1024:6.1f} KiB each in C, "
+            "without received audio"
+        )
 
 
 if __name__ == "__main__":
