@@ -189,6 +189,8 @@ VC_RT vc_status vc_call_report(vc_call *call, int64_t now_ns, int last, uint8_t 
 VC_RT void vc_call_prefetch_datagram(const vc_call *call, vc_turns_away turns);
 VC_RT void vc_call_prefetch_tick(const vc_call *call, vc_turns_away turns);
 VC_RT void vc_call_count(vc_call *call, vc_call_stat stat, uint64_t more);
+/* Makes the counters those of now; every tick does. */
+VC_RT void vc_call_publish(vc_call *call);
 VC_RT void vc_call_post(vc_call *call, vc_event_kind kind, int64_t now_ns);
 
 #endif

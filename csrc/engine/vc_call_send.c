@@ -27,7 +27,7 @@ static void take_reference(vc_call *call, const int16_t *samples, size_t n, cons
     vc_call_echo_sent(call->echo, heard, n);
 }
 
-static void publish_stats(vc_call *call)
+void vc_call_publish(vc_call *call)
 {
     if (call->echo) publish_echo(call);
     if (call->rtcp_begun) {
@@ -105,7 +105,7 @@ vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, size_t *n
     vc_call_announce(call, now_ns);
     call->sent_end += (int64_t)frame;
     check_timeout(call, now_ns);
-    publish_stats(call);
+    vc_call_publish(call);
     if (call->config.pushed) {
         if (call->echo) vc_call_echo_sent(call->echo, samples, frame);
         return VC_OK;

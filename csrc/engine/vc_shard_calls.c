@@ -158,6 +158,7 @@ static void remove_leg(vc_shard *shard, vc_leg *leg)
 {
     take_out(shard, leg);
     vc_shard_report(leg, 1);
+    vc_call_publish(leg->call);
     vc_call_post(leg->call, VC_EVENT_CLOSED, vc_shard_now_ns());
 }
 

@@ -485,10 +485,10 @@ def test_bad_input_names_the_remedy():
     with pytest.raises(ConfigError, match="DTMF"):
         CallConfig(payload_type=101)
     asyncio.run(agent.close())
+    assert agent.stats()["packets_sent"] == agent.stats()["packets_received"] == 0
     for use in (
         lambda: agent.play(b""),
         agent.read_audio,
-        agent.stats,
         agent.flush,
         lambda: agent.play_position,
         lambda: engine.receive(agent, b"x"),
@@ -527,6 +527,21 @@ def test_no_datagram_can_hurt(datagrams: list[bytes]):
     assert stats["packets_received"] == len(datagrams)
     used = stats["packets_malformed"] + stats["packets_unknown"]
     assert used <= len(datagrams)
+
+
+def test_what_came_after_the_last_tick_is_in_the_counters_of_a_closed_call():
+    engine = VirtualEngine("c")
+    call = engine.open(CallConfig())
+    for sequence in range(3):
+        header = bytes((0x80, 0, 0, sequence)) + (sequence * 160).to_bytes(4, "big") + bytes(4)
+        engine.receive(call, header + bytes(160))
+    assert call.stats()["packets_decoded"] == 0
+    asyncio.run(call.close())
+    stats = call.stats()
+    assert stats["packets_received"] == 3
+    assert stats["packets_decoded"] + stats["packets_held"] == 3
+    stats["packets_received"] = 9
+    assert call.stats()["packets_received"] == 3
 
 
 def test_ticks_are_on_the_grid():

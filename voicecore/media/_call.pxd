@@ -7,10 +7,13 @@ cdef class NativeCall:
     cdef int busy
     cdef bint forked
     cdef PcmRing received
+    cdef dict last_stats
     cdef readonly object config
     cdef readonly unsigned int number
     cdef vc_call *enter(self) except NULL
     cdef void leave(self)
+    cdef int keep_stats(self) except -1
+    cdef dict read_stats(self)
 
 
 cdef int fill_config(vc_call_config *out, vc_srtp_config *keys, object config,

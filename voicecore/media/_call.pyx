@@ -537,13 +537,25 @@ cdef class NativeCall:
         return stamp
 
     def stats(self):
+        if self.handle == NULL and self.last_stats is not None:
+            return dict(self.last_stats)
+        self.enter()
+        try:
+            return self.read_stats()
+        finally:
+            self.leave()
+
+    cdef int keep_stats(self) except -1:
+        """Before the call is freed: they can be read for as long as the object lives."""
+        self.last_stats = self.read_stats()
+        return 0
+
+    cdef dict read_stats(self):
         cdef uint64_t values[VC_STAT_COUNT]
-        cdef vc_call *call = self.enter()
-        cdef vc_playout *playout = vc_call_playout(call)
-        vc_call_get_stats(call, values)
+        cdef vc_playout *playout = vc_call_playout(self.handle)
+        vc_call_get_stats(self.handle, values)
         queued = vc_playout_queue_position(playout) - vc_playout_play_position(playout)
         received = self.received
-        self.leave()
         found = {name: values[i] for i, name in enumerate(STAT_NAMES)}
         for name in ("jitter", "remote_jitter", "round_trip"):
             found[f"{name}_ms"] = found.pop(f"{name}_us") / 1000

@@ -270,6 +270,7 @@ cdef class NativeEngine:
             with nogil:
                 vc_shard_stop(self.shards[i])
         for leg in list(self.legs.values()) if self.legs is not None else []:
+            leg.keep_stats()
             vc_shard_free(leg.shard, leg.leg)
             leg.handle = NULL
             leg.leg = NULL
@@ -459,6 +460,7 @@ cdef class NativeEngine:
                 if event.kind == VC_EVENT_CLOSED and event.call in self.legs:
                     leg = self.legs.pop(event.call)
                     self.loads[leg.shard_index] -= 1
+                    leg.keep_stats()
                     leg.handle = NULL
                     vc_shard_free(leg.shard, leg.leg)
                     leg.leg = NULL

@@ -88,7 +88,9 @@ cdef class NativeVirtualEngine:
         cdef uint8_t packet[VC_CALL_MAX_PACKET_BYTES]
         cdef size_t n = VC_CALL_MAX_PACKET_BYTES
         check(vc_call_report(call.handle, now_ns, 1, packet, &n), "cannot build the BYE")
+        vc_call_publish(call.handle)
         vc_call_post(call.handle, VC_EVENT_CLOSED, now_ns)
+        call.keep_stats()
         vc_call_destroy(call.handle)
         call.handle = NULL
         call.received = None

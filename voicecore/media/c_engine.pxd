@@ -192,6 +192,7 @@ cdef extern from "engine/vc_call.h" nogil:
     void vc_call_expire(vc_call *call, int64_t now_ns)
     vc_status vc_call_tick(vc_call *call, int64_t now_ns, uint8_t *packet, size_t *n)
     void vc_call_count(vc_call *call, vc_call_stat stat, uint64_t more)
+    void vc_call_publish(vc_call *call)
     void vc_call_post(vc_call *call, vc_event_kind kind, int64_t now_ns)
 
 cdef extern from "engine/vc_bank.h" nogil:

@@ -41,7 +41,8 @@ class Call:
     Made by ``Engine.open_call``. All methods belong to the loop's thread. Received audio is counted
     at ``rate_hz`` from the first sample that came (the receive timeline), agent audio at
     ``play_hz`` from the first sample queued (the play timeline); positions never go back.
-    After the call is closed every method raises :class:`voicecore.errors.ClosedError`.
+    After the call is closed every method but :meth:`stats` raises
+    :class:`voicecore.errors.ClosedError`.
 
     Example::
 
@@ -364,7 +365,8 @@ class Call:
     # -- the end --
 
     def stats(self) -> dict[str, float]:
-        """Counters as of the last tick: packets, losses, concealment, underruns, jitter.
+        """Counters as of the last tick: packets, losses, concealment, underruns, jitter; of a
+        closed call as of its end.
 
         Does the TTS keep ahead? ``play_queue_lowest_ms`` is the least that was queued while the
         present or last segment sounded and was not complete, -1 before the first; ``underrun_ms``
