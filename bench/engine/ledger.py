@@ -24,6 +24,7 @@ ACCOUNTS = (
     "packets_held",
     "packets_silent",
     "packets_discarded",
+    "packets_shed",
     "duplicate",
     "late",
     "packets_malformed",

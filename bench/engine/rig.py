@@ -33,6 +33,7 @@ QUIET = (
     "packets_strange",
     "packets_unproven",
     "packets_discarded",
+    "packets_shed",
     "duplicate",
     "send_errors",
     "resets",

@@ -46,6 +46,7 @@ QUIET = (
     "packets_strange",
     "packets_unproven",
     "packets_discarded",
+    "packets_shed",
     "rtcp_malformed",
     "send_errors",
     "resets",

@@ -15,6 +15,8 @@
 enum { MAX_BLOCK = 160, LINE_MS = 1024 };
 enum { PAST = VC_ECHO_ALIGN_MAX / MAX_BLOCK, TRY_BLOCKS = 4 };
 enum { UNHEARD_BLOCKS = 300, SIGN_BLOCKS = 8 }; /* of voice without an echo; that a sign is worth */
+/* Of voice in a silence of the near end that is as long as any echo takes. */
+enum { SILENCED_BLOCKS = 60, LATEST_BLOCKS = 110 };
 
 static const float UNSURE = 8.0f, SURE = 20.0f,
                    SURE_OF_JUMP = 30.0f; /* the estimator's confidence */
@@ -42,6 +44,7 @@ static const float ERLE_KEEP = 0.995f; /* a block: two seconds */
 static const float VOICE = 1e-5f;      /* power of a far block that would have an echo: -50 dBFS */
 static const float EXPLAINED = 0.3f;   /* share of the microphone that speaks for an echo */
 static const float NOTHING = 1e-8f;    /* power of a microphone that hears nothing */
+static const float SILENT = 3e-6f;     /* of one in which no echo is audible: -55 dBFS */
 
 struct vc_aec {
     vc_aec_config config;
@@ -53,12 +56,13 @@ struct vc_aec {
     vc_echo_suppressor *suppressor;
     vc_far_line line;
     vc_echo_drift drift;
-    double delay;     /* of the reference, samples */
-    double shift_due; /* of the path in the filter */
-    double offset;    /* of the echo's peak behind `delay` */
-    int locked;       /* an echo was found */
-    int watching;     /* there is none: only the estimator runs */
-    size_t unheard;   /* blocks of the far end's voice that nothing came back of */
+    double delay;                    /* of the reference, samples */
+    double shift_due;                /* of the path in the filter */
+    double offset;                   /* of the echo's peak behind `delay` */
+    int locked;                      /* an echo was found */
+    int watching;                    /* there is none: only the estimator runs */
+    size_t unheard;                  /* blocks of the far end's voice that nothing came back of */
+    size_t silenced, since_silenced; /* the same in this silence; since the first of them */
     float candidate, confidence;
     int seen, real; /* by the estimator, where it was found; in what the filter took away */
     int agreed;
@@ -153,7 +157,7 @@ void vc_aec_reset(vc_aec *aec)
     vc_far_line_init(&aec->line, aec->line.ring, aec->line.mask + 1, aec->line.kernels);
     aec->delay = aec->offset = aec->shift_due = 0.0;
     aec->locked = aec->watching = aec->agreed = aec->seen = aec->real = 0;
-    aec->unheard = 0;
+    aec->unheard = aec->silenced = aec->since_silenced = 0;
     vc_delay_estimator_rest(aec->estimator, 0);
     aec->candidate = aec->confidence = 0.0f;
     aec->silent_blocks = SIZE_MAX;
@@ -346,20 +350,33 @@ static int is_heard(vc_aec *aec)
     return known || aec->seen;
 }
 
+/* Before any echo was found, a silence in which one would have come says that there is none. */
+static int is_silent_line(vc_aec *aec, int voice, float near_power)
+{
+    if (aec->locked || near_power > SILENT * (float)aec->block) {
+        aec->silenced = aec->since_silenced = 0;
+        return 0;
+    }
+    aec->silenced += voice != 0;
+    aec->since_silenced += aec->silenced > 0;
+    return aec->silenced >= SILENCED_BLOCKS && aec->since_silenced >= LATEST_BLOCKS;
+}
+
 /* Where nothing has come back of so much voice, there is nothing for filter and suppressor to do.
  * An echo that was learnt and is gone is learnt anew if it comes back. */
-static void consider_watching(vc_aec *aec, float far_power)
+static void consider_watching(vc_aec *aec, float far_power, float near_power)
 {
+    const int voice = far_power > VOICE * (float)aec->block;
     if (is_heard(aec))
         aec->unheard -= aec->unheard < SIGN_BLOCKS ? aec->unheard : SIGN_BLOCKS;
-    else if (far_power > VOICE * (float)aec->block)
-        aec->unheard++;
-    if (aec->unheard < UNHEARD_BLOCKS) return;
+    else
+        aec->unheard += voice != 0;
+    if (!is_silent_line(aec, voice, near_power) && aec->unheard < UNHEARD_BLOCKS) return;
     aec->watching = 1;
     aec->locked = aec->agreed = aec->real = 0;
     aec->delay = aec->offset = aec->shift_due = 0.0;
     aec->heard = aec->left = 0.0f;
-    aec->missed = aec->unheard = 0;
+    aec->missed = aec->unheard = aec->silenced = aec->since_silenced = 0;
     vc_echo_drift_reset(&aec->drift);
     vc_delay_estimator_rest(aec->estimator, 1);
 }
@@ -407,7 +424,8 @@ static void process_block(vc_aec *aec, const float *in, const int16_t *in_s16, c
     const double from = aec->delay > 0.0 ? was : 0.0;
     vc_far_line_read(&aec->line, from, aec->delay - from, x, n);
     vc_echo_filter_process(aec->filter, x, in, echo);
-    aec->heard = POWER_KEEP * aec->heard + power_of(in, n);
+    const float near_power = power_of(in, n);
+    aec->heard = POWER_KEEP * aec->heard + near_power;
     for (size_t i = 0; i < n; i++) near[i] = in[i] - echo[i];
     aec->left = POWER_KEEP * aec->left + power_of(near, n);
     if (aec->locked) {
@@ -422,7 +440,7 @@ static void process_block(vc_aec *aec, const float *in, const int16_t *in_s16, c
         aec->out_power = ERLE_KEEP * aec->out_power + power_of(out, n);
     }
     remember(aec, in, in_s16);
-    consider_watching(aec, far_power);
+    consider_watching(aec, far_power, near_power);
 }
 
 vc_status vc_aec_process_s16(vc_aec *aec, const int16_t *near, const int16_t *far, int16_t *out,

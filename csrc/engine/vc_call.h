@@ -78,7 +78,7 @@ typedef struct vc_call_config {
 typedef enum vc_call_stat {
     /* Datagrams in, whatever they were. Each is one of: malformed, unknown, strange, unproven,
      * SRTP rejected or replayed, RTCP received or malformed, silent, decoded, held, duplicate,
-     * late, discarded. What the jitter buffer counts is as of the last tick. */
+     * late, discarded, shed. What the jitter buffer counts is as of the last tick. */
     VC_STAT_PACKETS_RECEIVED,
     VC_STAT_PACKETS_SENT,
     VC_STAT_PACKETS_MALFORMED, /* no RTP, or a payload that does not fit the codec */
@@ -123,6 +123,7 @@ typedef enum vc_call_stat {
     VC_STAT_UNDERRUN_SAMPLES,  /* as in vc_playout_stats, and the two below */
     VC_STAT_QUEUE_LOWEST_SAMPLES, /* signed */
     VC_STAT_QUEUE_BUFFERING,
+    VC_STAT_PACKETS_SHED, /* audio that was too old when an overloaded shard came to it */
     VC_STAT_COUNT
 } vc_call_stat;
 
@@ -165,6 +166,10 @@ VC_RT void vc_call_get_stats(const vc_call *call, uint64_t *stats);
 VC_RT vc_status vc_call_receive_from(vc_call *call, const vc_address *from, const uint8_t *bytes,
                                      size_t n, int64_t now_ns);
 VC_RT vc_status vc_call_receive(vc_call *call, const uint8_t *bytes, size_t n, int64_t now_ns);
+/* Whether it is audio of an RTP stream, as far as its first bytes say: no report, no key press. */
+VC_RT int vc_call_is_audio(const vc_call *call, const uint8_t *bytes, size_t n);
+/* A datagram came and was thrown away unseen. */
+VC_RT void vc_call_shed(vc_call *call);
 /* Where to send; family 0: not known. It changes only in receive_from and tick. */
 VC_RT const vc_address *vc_call_remote(const vc_call *call);
 /* Takes in what was pushed. */

@@ -248,6 +248,19 @@ vc_status vc_call_receive_from(vc_call *call, const vc_address *from, const uint
     return status;
 }
 
+int vc_call_is_audio(const vc_call *call, const uint8_t *bytes, size_t n)
+{
+    return n >= 2 && bytes[0] >> 6 == 2 && !vc_rtcp_is_rtcp(bytes, n) &&
+           (bytes[1] & 0x7f) != call->config.dtmf_payload_type;
+}
+
+void vc_call_shed(vc_call *call)
+{
+    vc_call_count(call, VC_STAT_PACKETS_RECEIVED, 1);
+    vc_call_count(call, VC_STAT_PACKETS_SHED, 1);
+    vc_jitter_skip(call->jitter);
+}
+
 vc_status vc_call_receive(vc_call *call, const uint8_t *bytes, size_t n, int64_t now_ns)
 {
     return vc_call_receive_from(call, NULL, bytes, n, now_ns);

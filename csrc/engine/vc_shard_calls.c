@@ -1,8 +1,9 @@
 /* vc_shard: the media thread's calls: they come, move and go; their events.
  *
- * Slots are filled to SLOT_CALLS before the next one is used, so that a few calls make few wake-ups
- * and a window seldom is judged alone (in a batch of 16 it takes a third of the time). Slots are
- * taken far from one another, so that used ones are spread over the 20 ms at any number.
+ * Slots are filled to SLOT_US of work before the next one is used, so that a few calls make few
+ * wake-ups and a window seldom is judged alone (in a batch of 16 it takes a third of the time). By
+ * so much the last packet of a slot is later than the first. Slots are taken far from one another,
+ * so that used ones are spread over the 20 ms at any number.
  *
  * A call moves from thread to thread through the receiver's list of arrivals, without the producer:
  * all shards have the same slots at the same times, so it goes on in its slot, and a tick that
@@ -13,7 +14,8 @@
 
 #include <sys/epoll.h>
 
-enum { SLOT_CALLS = 32, PACED_FROM = 96, PACED_UNTIL = 80 };
+enum { PACED_FROM = 96, PACED_UNTIL = 80 };
+static const double SLOT_US = 640.0; /* 64 calls of G.711, 2 of Opus at 16 kHz */
 
 /* -- events -- */
 
@@ -95,8 +97,8 @@ static int choose_slot(const vc_shard *shard)
     int least = 0;
     for (int i = 0; i < VC_SHARD_SLOTS; i++) {
         int slot = order[i];
-        if (shard->slots[slot].count < SLOT_CALLS) return slot;
-        if (shard->slots[slot].count < shard->slots[least].count) least = slot;
+        if (shard->slots[slot].expected_us < SLOT_US) return slot;
+        if (shard->slots[slot].expected_us < shard->slots[least].expected_us) least = slot;
     }
     return least;
 }
@@ -129,6 +131,7 @@ static void take_in(vc_shard *shard, vc_leg *leg, int64_t ticked)
         slot->due = ticked < 0 ? first_due(leg->slot) : ticked + VC_TICK_MS;
     leg->ticked = ticked < 0 ? slot->due - VC_TICK_MS : ticked;
     slot->count++;
+    slot->expected_us += leg->expected_us;
     link_leg(&slot->legs, leg, VC_SHARD_IN_SLOT);
     if (leg->pushed) link_leg(&shard->pushed_legs, leg, VC_SHARD_IN_PUSHED);
     if (leg->fd >= 0 && vc_shard_watch(shard->sockets_fd, leg->fd, leg) != VC_OK)
@@ -148,6 +151,7 @@ static void take_out(vc_shard *shard, vc_leg *leg)
     if (leg->fd >= 0) (void)epoll_ctl(shard->sockets_fd, EPOLL_CTL_DEL, leg->fd, NULL);
     vc_shard_slot *slot = &shard->slots[leg->slot];
     slot->count--;
+    slot->expected_us -= leg->expected_us;
     unlink_leg(&slot->legs, leg, VC_SHARD_IN_SLOT);
     if (leg->pushed) unlink_leg(&shard->pushed_legs, leg, VC_SHARD_IN_PUSHED);
     shard->leg_count--;

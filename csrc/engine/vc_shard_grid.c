@@ -64,26 +64,35 @@ static void prefetch_ready(const struct epoll_event *ready, int n)
 
 /* One datagram a socket and round, so that no call holds up the others; the epoll set comes back
  * for the rest, which is cheaper than a receive call that finds nothing. */
-static void poll_sockets(vc_shard *shard, int64_t due_ns)
+static void poll_sockets(vc_shard *shard, const vc_shard_slot *next)
 {
     struct epoll_event ready[MAX_READY];
-    int64_t late_ns = due_ns + VC_TICK_NS;
-    int behind = vc_shard_now_ns() >= late_ns;
-    size_t most = vc_shard_most_datagrams(behind, shard->behind, shard->leg_count);
+    int64_t late_ns = next->due * VC_NS_PER_MS + VC_TICK_NS, begun_ns = vc_shard_now_ns();
+    int behind = begun_ns >= late_ns, emptied = 0;
+    int sheds = vc_shard_sheds(shard->backlog_ns, begun_ns);
+    size_t most = vc_shard_most_datagrams(behind, shard->behind, shard->leg_count, next->count);
     shard->behind = behind;
     for (size_t taken = 0; taken < most;) {
         size_t room = most - taken < MAX_READY ? most - taken : MAX_READY;
         int n = epoll_wait(shard->sockets_fd, ready, (int)room, 0);
         vc_shard_lap(shard, VC_STAGE_WAIT, 0);
-        if (n <= 0) break;
+        emptied = n <= 0;
+        if (emptied) break;
         int64_t now_ns = vc_shard_now_ns();
         if (!behind && now_ns >= late_ns) break;
         for (int i = 0; i < n; i++) {
             prefetch_ready(ready + i, n - i);
-            vc_shard_receive(shard, ready[i].data.ptr, now_ns);
+            if (sheds)
+                taken += vc_shard_catch_up(shard, ready[i].data.ptr, now_ns);
+            else
+                vc_shard_receive(shard, ready[i].data.ptr, now_ns);
         }
         taken += (size_t)n;
     }
+    if (emptied)
+        shard->backlog_ns = 0;
+    else if (shard->backlog_ns == 0)
+        shard->backlog_ns = begun_ns;
 }
 
 static void take_pushed(vc_shard *shard)
@@ -212,7 +221,7 @@ void *vc_shard_run(void *argument)
         }
         int sockets_ready, woken = sleep_until_due(shard, &sockets_ready);
         vc_shard_meter_round(shard);
-        if (sockets_ready) poll_sockets(shard, next->due * VC_NS_PER_MS);
+        if (sockets_ready) poll_sockets(shard, next);
         if (woken) {
             uint64_t value;
             if (read(shard->wake_fd, &value, sizeof value) < 0) value = 0;

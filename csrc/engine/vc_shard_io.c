@@ -11,6 +11,8 @@
 
 /* BATCH_NS: no packet waits longer for the others of its slot, which may have a slow codec. */
 enum { DATAGRAM_BYTES = 2048, BATCH_NS = 500000, WAY_TICKS = 50 };
+/* Datagrams read together, and at most of one socket in one go, where old ones are thrown away. */
+enum { TOGETHER = 16, MOST_TOGETHER = 1024 };
 
 static vc_address address_of(const struct sockaddr_storage *from)
 {
@@ -54,6 +56,14 @@ static int follow_remote(vc_leg *leg)
     return 1;
 }
 
+static void take(vc_leg *leg, const struct sockaddr_storage *from, const uint8_t *bytes, size_t n,
+                 int64_t now_ns)
+{
+    vc_address address = address_of(from);
+    if (n > DATAGRAM_BYTES) n = 0; /* too long for RTP audio: counted as malformed */
+    (void)vc_call_receive_from(leg->call, &address, bytes, n, now_ns);
+}
+
 void vc_shard_receive(vc_shard *shard, vc_leg *leg, int64_t now_ns)
 {
     uint8_t bytes[DATAGRAM_BYTES];
@@ -64,11 +74,41 @@ void vc_shard_receive(vc_shard *shard, vc_leg *leg, int64_t now_ns)
     vc_shard_lap(shard, VC_STAGE_RECEIVE, 1);
     /* An ICMP error of something we sent comes up here, once; then the queue goes on. */
     if (n < 0) return;
-    if ((size_t)n > sizeof bytes) n = 0; /* too long for RTP audio: counted as malformed */
-    vc_address address = address_of(&from);
-    (void)vc_call_receive_from(leg->call, &address, bytes, (size_t)n, now_ns);
+    take(leg, &from, bytes, (size_t)n, now_ns);
     vc_shard_note(shard, leg);
     vc_shard_lap(shard, VC_STAGE_TAKE, 1);
+}
+
+size_t vc_shard_catch_up(vc_shard *shard, vc_leg *leg, int64_t now_ns)
+{
+    uint8_t bytes[TOGETHER][DATAGRAM_BYTES];
+    struct sockaddr_storage from[TOGETHER];
+    struct iovec vectors[TOGETHER];
+    struct mmsghdr messages[TOGETHER] = {0};
+    for (size_t i = 0; i < TOGETHER; i++) {
+        vectors[i] = (struct iovec){bytes[i], DATAGRAM_BYTES};
+        messages[i].msg_hdr.msg_name = &from[i];
+        messages[i].msg_hdr.msg_iov = &vectors[i];
+        messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    size_t taken = 0;
+    for (int read = 0, n = TOGETHER; n == TOGETHER && read < MOST_TOGETHER; read += n) {
+        for (size_t i = 0; i < TOGETHER; i++) messages[i].msg_hdr.msg_namelen = sizeof from[i];
+        n = recvmmsg(leg->fd, messages, TOGETHER, MSG_DONTWAIT | MSG_TRUNC, NULL);
+        vc_shard_lap(shard, VC_STAGE_RECEIVE, n > 0 ? (size_t)n : 0);
+        for (int i = 0; i < n; i++) {
+            const int old = n == TOGETHER || i + VC_SHARD_NEWEST < n;
+            if (old && vc_call_is_audio(leg->call, bytes[i], messages[i].msg_len)) {
+                vc_call_shed(leg->call);
+            } else {
+                take(leg, &from[i], bytes[i], messages[i].msg_len, now_ns);
+                taken++;
+            }
+        }
+        vc_shard_lap(shard, VC_STAGE_TAKE, n > 0 ? (size_t)n : 0);
+    }
+    if (taken > 0) vc_shard_note(shard, leg);
+    return taken;
 }
 
 static void send_own(vc_leg *leg, const uint8_t *packet, size_t n)

@@ -73,7 +73,8 @@ typedef struct vc_shard_command {
 typedef struct vc_shard_slot {
     vc_leg *legs;
     size_t count;
-    int64_t due; /* millisecond of its next tick */
+    double expected_us; /* what they cost, as far as that is known from their kind */
+    int64_t due;        /* millisecond of its next tick */
 } vc_shard_slot;
 
 /* Written by the media thread, read by anyone. */
@@ -110,10 +111,11 @@ struct vc_shard {
     size_t leg_count;
     vc_leg **dirty;
     size_t dirty_count;
-    vc_shard_raw *raw; /* NULL: each packet by its call's own socket */
-    int64_t batch_ns;  /* when its first waiting packet was made */
-    int paced;         /* sockets are looked at when a slot is due, not when something comes */
-    int behind;        /* the last look at the sockets was more than a tick after a slot was due */
+    vc_shard_raw *raw;  /* NULL: each packet by its call's own socket */
+    int64_t batch_ns;   /* when its first waiting packet was made */
+    int paced;          /* sockets are looked at when a slot is due, not when something comes */
+    int behind;         /* the last look at the sockets was more than a tick after a slot was due */
+    int64_t backlog_ns; /* since when no look has emptied them; 0: the last one did */
     int stopping, events_posted;
     uint64_t lost_unreported;
     vc_shard_meter meter;
@@ -134,15 +136,26 @@ void vc_shard_note(vc_shard *shard, vc_leg *leg);
 /* One tick of one call: a packet. */
 void vc_shard_tick_leg(vc_shard *shard, vc_leg *leg, int64_t tick_ms);
 
-/* How many datagrams a round takes, which sends one slot. While the grid is more than a tick behind
- * it takes few, or what comes in would keep the thread from what goes out for good; in the first
- * such round one of every call, so that who has sent does not time out. What stays in a full socket
- * is dropped there. */
-enum { VC_SHARD_MOST_DATAGRAMS = 4096, VC_SHARD_LATE_DATAGRAMS = 16 };
-static inline size_t vc_shard_most_datagrams(int behind, int was_behind, size_t calls)
+/* How many datagrams a round takes, which sends one slot, of `calls` and of `slot_calls`. While the
+ * grid is more than a tick behind it takes half as many as it sends, or what comes in would keep
+ * the thread from what goes out for good; in the first such round one of every call, so that who
+ * has sent does not time out. What stays in a full socket is dropped there. */
+enum { VC_SHARD_MOST_DATAGRAMS = 4096 };
+static inline size_t vc_shard_most_datagrams(int behind, int was_behind, size_t calls,
+                                             size_t slot_calls)
 {
     if (!behind) return VC_SHARD_MOST_DATAGRAMS;
-    return was_behind ? VC_SHARD_LATE_DATAGRAMS : calls;
+    return was_behind ? slot_calls / 2 + 1 : calls;
+}
+
+/* Whether audio that waits in the sockets is thrown away but for the newest. They have not been
+ * empty since `backlog_ns` (0: they were just now): what is in them is old, and to work it off
+ * would put the shard behind again, for good where it has little time to spare. */
+enum { VC_SHARD_NEWEST = 5 };
+static const int64_t VC_SHARD_PATIENCE_NS = VC_NS_PER_S;
+static inline int vc_shard_sheds(int64_t backlog_ns, int64_t now_ns)
+{
+    return backlog_ns > 0 && now_ns - backlog_ns > VC_SHARD_PATIENCE_NS;
 }
 
 /* -- vc_shard_calls.c -- */
@@ -182,6 +195,9 @@ static inline void vc_shard_lap(vc_shard *shard, vc_shard_stage stage, size_t un
 vc_status vc_shard_open_socket(vc_leg *leg, const vc_leg_config *config);
 /* One datagram of one call. */
 void vc_shard_receive(vc_shard *shard, vc_leg *leg, int64_t now_ns);
+/* All datagrams of one call, of whose audio the newest are taken and the others thrown away and
+ * counted. How many were taken. */
+size_t vc_shard_catch_up(vc_shard *shard, vc_leg *leg, int64_t now_ns);
 /* The RTCP report that is due, if one is; last: now, with BYE. */
 void vc_shard_report(vc_leg *leg, int last);
 /* Where the next packet is to be written, VC_CALL_MAX_PACKET_BYTES: in the raw socket's buffer or

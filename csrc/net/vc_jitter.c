@@ -198,6 +198,11 @@ void vc_jitter_reset(vc_jitter *jitter)
     jitter->s.prefill = 1;
 }
 
+void vc_jitter_skip(vc_jitter *jitter)
+{
+    jitter->s.skip = 1;
+}
+
 int64_t vc_jitter_clock(vc_jitter *jitter, int64_t now_ns)
 {
     vc_jitter_state *s = &jitter->s;

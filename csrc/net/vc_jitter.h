@@ -161,6 +161,10 @@ VC_RT size_t vc_jitter_payload_samples(const vc_jitter *jitter, const vc_rtp_pac
  * and late), VC_IGNORED if it does not belong to the present stream. */
 VC_RT vc_status vc_jitter_note(vc_jitter *jitter, const vc_rtp_packet *packet, int64_t now_ns);
 
+/* Tells that packets before the next one were thrown away unseen. It goes on right behind what is
+ * held, without a hole, as after a restart; what is missing before it is nobody's loss. */
+VC_RT void vc_jitter_skip(vc_jitter *jitter);
+
 /* listen: all that is contiguous now, up to *n samples, of one kind. *n: room in, samples out;
  * VC_NEED_MORE with *n = 0 when nothing is due. VC_CONCEALED when the samples are made up.
  * VC_E_LENGTH for no room, VC_E_STATE in play mode. */

@@ -77,7 +77,7 @@ static void restart(vc_jitter *jitter, const vc_rtp_packet *packet, int64_t *ind
     s->reference_timestamp = packet->timestamp;
     s->reference_position = at;
     s->ssrc = packet->ssrc;
-    s->suspect = 0;
+    s->suspect = s->skip = 0;
     s->has_transit = 0;
     s->restart_ns = s->now_ns;
     vc_delay_manager_rebase(&s->delay);
@@ -124,6 +124,11 @@ static vc_status locate(vc_jitter *jitter, const vc_rtp_packet *packet, int32_t 
     if (clock_hz != s->clock_hz) { /* another codec, whose timestamps say nothing of the old ones */
         if (far_number || numbers <= 0) return VC_LATE;
         s->clock_hz = clock_hz;
+        restart(jitter, packet, index, position);
+        *index = s->reference_index + numbers;
+        return VC_OK;
+    }
+    if (s->skip && numbers > 0 && !far_number) {
         restart(jitter, packet, index, position);
         *index = s->reference_index + numbers;
         return VC_OK;

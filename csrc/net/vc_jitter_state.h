@@ -48,6 +48,7 @@ typedef struct vc_jitter_state {
     int64_t reference_index;
     uint32_t reference_timestamp; /* of the newest audio packet, and its position */
     int64_t reference_position;
+    int skip;    /* what is missing before the next packet was thrown away */
     int suspect; /* a stray or the first packet of a new stream: these are its numbers */
     uint16_t suspect_sequence;
     uint32_t suspect_timestamp;

@@ -104,6 +104,25 @@ VC_TEST(what_no_echo_is_in_passes_bit_for_bit)
         }
 }
 
+VC_TEST(a_silent_line_passes_as_soon_as_an_echo_would_have_come)
+{
+    /* Noise at -65 dBFS: bit for bit from 1.5 s on. Just audible, or with an echo at 0.95 s, it is
+     * listened to for longer. */
+    for (int rate_hz = 8000; rate_hz <= 16000; rate_hz *= 2)
+        for (int kind = 0; kind < 3; kind++) {
+            const int n = 5 * rate_hz, late = rate_hz / 100;
+            vc_aec *aec = make(rate_hz);
+            scene(rate_hz, n, 950, kind == 2 ? 0 : n, n, kind == 1 ? 6e-3f : 1e-3f, 0, 31);
+            for (int at = 0; at < n; at += late)
+                VC_CHECK_OK(vc_aec_process_s16(aec, near_s16 + at, far_s16 + at, out_s16 + at,
+                                               (size_t)late));
+            VC_CHECK_EQ(changed(rate_hz, 3 * rate_hz / 2, 2 * rate_hz) == 0, kind == 0);
+            VC_CHECK_EQ(vc_aec_delay_samples(aec) >= 0.0, kind == 2);
+            if (kind == 2) VC_CHECK(least_db(rate_hz, 3 * rate_hz, n) > 20.0);
+            vc_aec_destroy(aec);
+        }
+}
+
 VC_TEST(an_echo_that_begins_later_goes)
 {
     /* After a minute of none at 8 kHz; after 8 s at 16 kHz. */
@@ -182,6 +201,8 @@ VC_TEST(slicing_reset_and_a_told_delay)
     vc_aec_destroy(two);
 }
 
-VC_MAIN(VC_RUN(what_no_echo_is_in_passes_bit_for_bit) VC_RUN(an_echo_that_begins_later_goes)
-            VC_RUN(an_echo_that_ends_is_forgotten_and_found_again)
-                VC_RUN(slicing_reset_and_a_told_delay))
+VC_MAIN(VC_RUN(what_no_echo_is_in_passes_bit_for_bit)
+            VC_RUN(a_silent_line_passes_as_soon_as_an_echo_would_have_come)
+                VC_RUN(an_echo_that_begins_later_goes)
+                    VC_RUN(an_echo_that_ends_is_forgotten_and_found_again)
+                        VC_RUN(slicing_reset_and_a_told_delay))

@@ -262,6 +262,29 @@ VC_TEST(restarts_leave_no_hole)
     vc_jitter_destroy(jitter);
 }
 
+VC_TEST(what_was_thrown_away_unseen_leaves_no_hole)
+{
+    vc_jitter *jitter = make(VC_JITTER_LISTEN);
+    for (int number = 0; number < 3; number++) put(jitter, number, 20 * number);
+    VC_CHECK_EQ(read_at(jitter, 40, buffer, &info), 3 * FRAME);
+    vc_jitter_skip(jitter);
+    put(jitter, 2, 41); /* an old one does not end it */
+    for (int number = 203; number < 206; number++) put(jitter, number, 4000);
+    VC_CHECK_EQ(read_at(jitter, 4000, buffer, &info), 3 * FRAME);
+    VC_CHECK_EQ(info.kind, VC_FRAME_DECODED);
+    VC_CHECK_EQ(wrong(buffer, 3 * FRAME, 203 * FRAME), 0);
+    put(jitter, 207, 4040); /* the next gap is one as ever */
+    VC_CHECK_EQ(read_at(jitter, 4040, buffer, &info), 0);
+    VC_CHECK_EQ(read_at(jitter, 4200, buffer, &info), FRAME);
+    VC_CHECK_EQ(info.kind, VC_FRAME_CONCEALED);
+    VC_CHECK_EQ(read_at(jitter, 4200, buffer, &info), FRAME);
+    vc_jitter_stats stats = stats_of(jitter);
+    VC_CHECK_EQ(stats.lost, 1);
+    VC_CHECK_EQ(stats.resets, 1);
+    VC_CHECK_EQ(stats.concealed_samples, FRAME);
+    vc_jitter_destroy(jitter);
+}
+
 VC_TEST(listen_burst_passes_whole_if_read_between)
 {
     vc_jitter *jitter = make(VC_JITTER_LISTEN);
@@ -477,9 +500,10 @@ VC_MAIN(VC_RUN(listen_gives_in_order_packets_at_once) VC_RUN(listen_declares_a_l
     listen_reorders_within_the_wait) VC_RUN(an_older_packet_may_still_lead_before_the_first_read)
             VC_RUN(packets_of_any_length_and_partial_reads) VC_RUN(silence_suppression_is_no_loss)
                 VC_RUN(noted_packets_are_not_missing) VC_RUN(restarts_leave_no_hole)
-                    VC_RUN(listen_burst_passes_whole_if_read_between)
-                        VC_RUN(hard_maximum_throws_the_oldest_away)
-                            VC_RUN(play_is_paced_and_settles_at_the_least_depth)
+                    VC_RUN(what_was_thrown_away_unseen_leaves_no_hole)
+                        VC_RUN(listen_burst_passes_whole_if_read_between)
+                            VC_RUN(hard_maximum_throws_the_oldest_away) VC_RUN(
+                                play_is_paced_and_settles_at_the_least_depth)
                                 VC_RUN(play_conceals_one_frame_for_one_packet) VC_RUN(
                                     play_after_a_stall_keeps_to_the_maximum_and_comes_down)
                                     VC_RUN(the_modes_keep_apart_and_bad_settings_are_refused)

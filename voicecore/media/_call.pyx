@@ -86,6 +86,7 @@ STAT_NAMES = (
     "underrun_samples",
     "play_queue_lowest_samples",
     "play_queue_buffering",
+    "packets_shed",
 )
 
 # Paths of libopus that calls were opened with: the C struct points to them.
