@@ -71,7 +71,8 @@ struct vc_aec {
     float heard, left; /* power of the microphone and of the filter's error, 0.15 s */
     size_t missed;     /* blocks for which the path did not fit */
     float near_before[MAX_BLOCK];
-    int16_t near_past[PAST * MAX_BLOCK];
+    int16_t near_past[PAST][MAX_BLOCK]; /* a ring of blocks */
+    size_t newest;
 };
 
 static void *count_alloc(void *context, size_t bytes)
@@ -166,6 +167,7 @@ void vc_aec_reset(vc_aec *aec)
     aec->missed = 0;
     memset(aec->near_before, 0, sizeof aec->near_before);
     memset(aec->near_past, 0, sizeof aec->near_past);
+    aec->newest = 0;
 }
 
 size_t vc_aec_bytes(const vc_aec *aec)
@@ -219,7 +221,9 @@ static vc_echo_lag try_delay(vc_aec *aec, double delay)
         else
             vc_echo_filter_foretell(aec->filter, x, echo + n - back * block);
     }
-    vc_convert_s16_to_f32(aec->near_past, near, n);
+    for (size_t i = 0; i < PAST; i++)
+        vc_convert_s16_to_f32(aec->near_past[(aec->newest + 1 + i) % PAST], near + i * block,
+                              block);
     return vc_echo_align(near, echo, n, (size_t)(ALIGN_MS * (float)aec->config.rate_hz / 1000.0f));
 }
 
@@ -383,10 +387,10 @@ static void consider_watching(vc_aec *aec, float far_power, float near_power)
 
 static void remember(vc_aec *aec, const float *near, const int16_t *near_s16)
 {
-    const size_t n = aec->block, older = (PAST - 1) * n;
+    const size_t n = aec->block;
     memcpy(aec->near_before, near, n * sizeof(float));
-    memmove(aec->near_past, aec->near_past + n, older * sizeof(int16_t));
-    memcpy(aec->near_past + older, near_s16, n * sizeof(int16_t));
+    aec->newest = (aec->newest + 1) % PAST;
+    memcpy(aec->near_past[aec->newest], near_s16, n * sizeof(int16_t));
 }
 
 /* in, also in s16; out is in as it was a block ago, without the echo. */
@@ -453,7 +457,8 @@ vc_status vc_aec_process_s16(vc_aec *aec, const int16_t *near, const int16_t *fa
         vc_convert_s16_to_f32(near + at, in, block);
         process_block(aec, in, near + at, far ? far + at : NULL, clean);
         if (vc_echo_suppressor_is_passing(aec->suppressor)) /* what was heard a block ago */
-            memcpy(out + at, aec->near_past + (PAST - 2) * block, block * sizeof(int16_t));
+            memcpy(out + at, aec->near_past[(aec->newest + PAST - 1) % PAST],
+                   block * sizeof(int16_t));
         else
             vc_convert_f32_to_s16(clean, out + at, block);
     }

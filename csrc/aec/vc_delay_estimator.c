@@ -29,11 +29,14 @@ enum {
 enum { BLOCK_4K = 40, MAX_BLOCK = 160, PADDED_4K = 48, MAX_FACTOR = 4, LINE = 80 };
 enum { SPAN = 94, KEPT = 256 }; /* blocks: 1.5 s; SPAN and the longest delay at least */
 
-static const float KEEP = 0.97f;  /* a block of 16 ms: half a second */
-static const float LOUD = 1e-5f;  /* power of a far block that is worth a look */
-static const float QUIET = 1e-7f; /* power of a near sample in which there is nothing to find */
-static const float NOISE = 4.0f;  /* over the least power: no noise reaches it */
-static const float WHOLE = 32.0f; /* a far bin at its long-term power, in int8 */
+static const float KEEP = 0.97f;     /* a block of 16 ms: half a second */
+static const float LOUD = 1e-5f;     /* power of a far block that is worth a look */
+static const float QUIET = 1e-7f;    /* power of a near sample in which there is nothing to find */
+static const float NOISE = 4.0f;     /* over the least power: no noise reaches it */
+static const float WHOLE = 32.0f;    /* a far bin at its long-term power, in int8 */
+static const float IN_SIGHT = 5.0f;  /* confidence; without an echo it is seldom more */
+enum { SELDOM = 4 };                 /* blocks from look to look while none is in sight, at rest */
+static const float NO_MORE = 1e-18f; /* of what an average once was */
 
 struct vc_delay_estimator {
     const vc_allocator *allocator;
@@ -51,12 +54,18 @@ struct vc_delay_estimator {
     float far_power[BINS], near_power[BINS];
     float far_sum, near_sum, blocks;             /* of the average */
     uint16_t re[DELAYS][BINS], im[DELAYS][BINS]; /* bf16: thousands of these are read each tick */
+    float decay[DELAYS], power[DELAYS];          /* what an average is still to be multiplied by */
     int8_t x[PAST][2][BINS];
     uint8_t loud[PAST];
     float far_loudness[KEPT], near_loudness[KEPT]; /* amplitudes of the last blocks */
     size_t heard;
-    float bins[SIZE + 2], time[SIZE], scratch[2 * SIZE];
+    float confidence; /* of the last look */
+    int unseen;       /* blocks since */
 };
+
+typedef struct workspace {
+    float bins[SIZE + 2], time[SIZE], scratch[2 * SIZE];
+} workspace;
 
 vc_status vc_delay_estimator_create(vc_delay_estimator **out, int rate_hz, vc_cpu_level cpu_level,
                                     const vc_allocator *allocator)
@@ -108,21 +117,36 @@ void vc_delay_estimator_reset(vc_delay_estimator *s)
     memset(s->far, 0, sizeof s->far);
     memset(s->far_power, 0, sizeof s->far_power);
     memset(s->near_power, 0, sizeof s->near_power);
-    memset(s->re, 0, sizeof s->re);
-    memset(s->im, 0, sizeof s->im);
     memset(s->x, 0, sizeof s->x);
     memset(s->loud, 0, sizeof s->loud);
     memset(s->far_loudness, 0, sizeof s->far_loudness);
     memset(s->near_loudness, 0, sizeof s->near_loudness);
     s->heard = 0;
     s->fill = s->newest = 0;
+    s->confidence = 0.0f;
+    s->unseen = 0;
     vc_delay_estimator_rest(s, 0);
-    s->far_sum = s->near_sum = s->blocks = 0.0f;
+    vc_delay_estimator_forget(s);
+}
+
+static int is_zero(const float *x, size_t n)
+{
+    uint32_t bits[4] = {0}, one;
+    for (size_t i = 0; i < n; i += 4)
+        for (size_t j = 0; j < 4; j++) {
+            memcpy(&one, x + i + j, sizeof one);
+            bits[j] |= one;
+        }
+    return ((bits[0] | bits[1]) | (bits[2] | bits[3])) == 0;
 }
 
 static void decimate(const vc_delay_estimator *s, float *line, const float *in, float *out)
 {
     const size_t factor = s->factor, n = BLOCK_4K * factor, each = TAPS / factor;
+    if (is_zero(in, n) && is_zero(line, TAPS)) {
+        memset(out, 0, BLOCK_4K * sizeof(float));
+        return;
+    }
     float x[LINE], y[MAX_FACTOR][PADDED_4K];
     memcpy(line + TAPS, in, n * sizeof(float));
     const size_t span = BLOCK_4K + each;
@@ -142,25 +166,39 @@ static void decimate(const vc_delay_estimator *s, float *line, const float *in, 
 }
 
 /* The spectrum over the square root of its long-term power, times scale; returns its power. */
-static float whiten(vc_delay_estimator *s, float *long_term, float scale, float *re, float *im)
+static float whiten(const float *restrict bins, float *restrict long_term, float scale,
+                    float *restrict re, float *restrict im)
 {
-    float sum = 0.0f;
+    float now[BINS], sum[4] = {0.0f};
     for (size_t k = 0; k < BINS; k++) {
-        const float r = s->bins[2 * (k + FIRST_BIN)], i = s->bins[2 * (k + FIRST_BIN) + 1];
-        const float now = r * r + i * i;
-        long_term[k] += (now > long_term[k] ? 0.2f : 0.02f) * (now - long_term[k]);
-        const float by = scale / sqrtf(long_term[k] + 1e-9f);
-        re[k] = r * by;
-        im[k] = i * by;
-        sum += now;
+        re[k] = bins[2 * (k + FIRST_BIN)];
+        im[k] = bins[2 * (k + FIRST_BIN) + 1];
+        now[k] = re[k] * re[k] + im[k] * im[k];
     }
-    return sum;
+    for (size_t k = 0; k < BINS; k++) {
+        long_term[k] += (now[k] > long_term[k] ? 0.2f : 0.02f) * (now[k] - long_term[k]);
+        const float by = scale / sqrtf(long_term[k] + 1e-9f);
+        re[k] *= by;
+        im[k] *= by;
+    }
+    for (size_t k = 0; k < BINS; k += 4)
+        for (size_t j = 0; j < 4; j++) sum[j] += now[k + j];
+    return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
-static int8_t to_int8(float x)
+static void to_int8(const float *restrict x, int8_t *restrict to)
 {
-    x = x > 127.0f ? 127.0f : x < -127.0f ? -127.0f : x;
-    return (int8_t)(x < 0.0f ? x - 0.5f : x + 0.5f);
+    for (size_t k = 0; k < BINS; k++) {
+        float y = x[k] > 127.0f ? 127.0f : x[k] < -127.0f ? -127.0f : x[k];
+        to[k] = (int8_t)(int)(y < 0.0f ? y - 0.5f : y + 0.5f);
+    }
+}
+
+static float power_s8(const int8_t *x, size_t n)
+{
+    int sum = 0;
+    for (size_t i = 0; i < n; i++) sum += x[i] * x[i];
+    return (float)sum;
 }
 
 static float from_bf16(uint16_t value)
@@ -172,48 +210,70 @@ static float from_bf16(uint16_t value)
 }
 
 /* The correlation at the lags of far block d, into time. */
-static void lags_of(vc_delay_estimator *s, size_t d)
+static void lags_of(const vc_delay_estimator *s, size_t d, workspace *work)
 {
-    memset(s->bins, 0, sizeof s->bins);
+    memset(work->bins, 0, sizeof work->bins);
     for (size_t k = 0; k < BINS; k++) {
-        s->bins[2 * (k + FIRST_BIN)] = from_bf16(s->re[d][k]);
-        s->bins[2 * (k + FIRST_BIN) + 1] = from_bf16(s->im[d][k]);
+        work->bins[2 * (k + FIRST_BIN)] = s->decay[d] * from_bf16(s->re[d][k]);
+        work->bins[2 * (k + FIRST_BIN) + 1] = s->decay[d] * from_bf16(s->im[d][k]);
     }
-    vc_fft_inverse(s->fft, s->bins, s->time, s->scratch);
+    vc_fft_inverse(s->fft, work->bins, work->time, work->scratch);
+}
+
+/* The largest of n numbers of either sign; n: a multiple of 8. */
+static float most_of(const float *x, size_t n)
+{
+    float most[8] = {0.0f};
+    for (size_t i = 0; i < n; i += 8)
+        for (size_t j = 0; j < 8; j++)
+            most[j] = fabsf(x[i + j]) > most[j] ? fabsf(x[i + j]) : most[j];
+    for (size_t j = 1; j < 8; j++)
+        if (most[j] > most[0]) most[0] = most[j];
+    return most[0];
 }
 
 /* The lag at far block `best` or its neighbours. */
-static void find_peak(vc_delay_estimator *s, size_t best, vc_delay_estimate *estimate)
+static void find_peak(vc_delay_estimator *s, size_t best, workspace *work,
+                      vc_delay_estimate *estimate)
 {
     float peak = 0.0f, lag = 0.0f;
     for (size_t d = best ? best - 1 : 0; d <= best + 1 && d < DELAYS; d++) {
-        lags_of(s, d);
-        for (int t = 0; t < HOP; t++) {
-            const float here = fabsf(s->time[t]);
-            if (here <= peak) continue;
-            const float before = fabsf(s->time[t ? t - 1 : SIZE - 1]),
-                        after = fabsf(s->time[t + 1]);
-            const float bend = before + after - 2.0f * here;
-            peak = here;
-            lag = (float)((int)d * HOP + t) + (bend < 0.0f ? 0.5f * (before - after) / bend : 0.0f);
-        }
+        lags_of(s, d, work);
+        const float here = most_of(work->time, HOP);
+        if (here <= peak) continue;
+        size_t t = 0;
+        while (fabsf(work->time[t]) < here) t++;
+        const float before = fabsf(work->time[t ? t - 1 : SIZE - 1]),
+                    after = fabsf(work->time[t + 1]);
+        const float bend = before + after - 2.0f * here;
+        peak = here;
+        lag = (float)(d * HOP + t) + (bend < 0.0f ? 0.5f * (before - after) / bend : 0.0f);
     }
     peak *= 0.5f * SIZE;
-    estimate->confidence = peak * peak * s->blocks * BINS / (s->far_sum * s->near_sum + 1e-9f);
+    s->confidence = peak * peak * s->blocks * BINS / (s->far_sum * s->near_sum + 1e-9f);
+    estimate->confidence = s->confidence;
     estimate->seconds = s->blocks * (float)HOP / 4000.0f;
     estimate->delay_samples = fmaxf(lag, 0.0f) * (float)s->factor;
 }
 
 /* Takes the near block's cross spectrum with each far block into the averages; returns the far
- * block whose average holds most power. */
+ * block whose average holds most power. Where the far block was silent an average only decays: that
+ * is made up for with the next one that was not. */
 static size_t accumulate(vc_delay_estimator *s, const float *re, const float *im)
 {
     float most = 0.0f;
     size_t best = 0;
     for (size_t d = 0; d < DELAYS; d++) {
-        const int8_t *x = s->x[(s->newest + PAST - d) % PAST][0];
-        const float power = s->kernels->correlate(x, re, im, KEEP, s->re[d], s->im[d]);
-        if (power > most) most = power, best = d;
+        const size_t far = (s->newest + PAST - d) % PAST;
+        const float keep = KEEP * s->decay[d];
+        if (s->loud[far]) {
+            s->power[d] = s->kernels->correlate(s->x[far][0], re, im, keep, s->re[d], s->im[d]);
+            s->decay[d] = 1.0f;
+        } else {
+            s->decay[d] = keep > NO_MORE ? keep : 0.0f;
+            s->power[d] = keep > NO_MORE ? KEEP * KEEP * s->power[d] : 0.0f;
+        }
+        if (s->power[d] > most) most = s->power[d], best = d;
     }
     return best;
 }
@@ -236,34 +296,41 @@ static int is_background(vc_delay_estimator *s)
 
 static vc_status step(vc_delay_estimator *s, vc_delay_estimate *estimate)
 {
-    float re[BINS], im[BINS], far_sum = 0.0f, near_sum = 0.0f;
-    vc_fft_forward(s->fft, s->far, s->bins, s->scratch);
+    workspace work;
+    float re[BINS], im[BINS], near_sum = 0.0f;
+    if (is_zero(s->far, SIZE))
+        memset(work.bins, 0, sizeof work.bins);
+    else
+        vc_fft_forward(s->fft, s->far, work.bins, work.scratch);
     s->newest = (s->newest + 1) % PAST;
-    const float far_power = whiten(s, s->far_power, WHOLE, re, im);
+    const float far_power = whiten(work.bins, s->far_power, WHOLE, re, im);
     s->loud[s->newest] = far_power > LOUD;
     s->heard = (s->heard + 1) % KEPT;
     s->far_loudness[s->heard] = sqrtf(far_power);
     s->near_loudness[s->heard] = 0.0f;
-    int8_t *xr = s->x[s->newest][0], *xi = s->x[s->newest][1];
-    for (size_t k = 0; k < BINS; k++) {
-        xr[k] = s->loud[s->newest] ? to_int8(re[k]) : 0;
-        xi[k] = s->loud[s->newest] ? to_int8(im[k]) : 0;
-        far_sum += (float)(xr[k] * xr[k] + xi[k] * xi[k]);
+    int8_t *x = s->x[s->newest][0];
+    if (s->loud[s->newest]) {
+        to_int8(re, x);
+        to_int8(im, x + BINS);
     }
     if (!memchr(s->loud, 1, sizeof s->loud)) return VC_NEED_MORE;
     if (s->rest && is_background(s)) return VC_NEED_MORE;
 
-    memset(s->time, 0, sizeof s->time);
-    for (size_t i = 0; i < HOP; i++) s->time[HOP + i] = s->near[i] * s->window[i];
-    vc_fft_forward(s->fft, s->time, s->bins, s->scratch);
-    s->near_loudness[s->heard] = sqrtf(whiten(s, s->near_power, 1.0f / WHOLE, re, im));
+    memset(work.time, 0, sizeof work.time);
+    for (size_t i = 0; i < HOP; i++) work.time[HOP + i] = s->near[i] * s->window[i];
+    vc_fft_forward(s->fft, work.time, work.bins, work.scratch);
+    s->near_loudness[s->heard] = sqrtf(whiten(work.bins, s->near_power, 1.0f / WHOLE, re, im));
     for (size_t k = 0; k < BINS; k++) near_sum += re[k] * re[k] + im[k] * im[k];
+    const float far_sum = s->loud[s->newest] ? power_s8(x, 2 * BINS) : 0.0f;
     s->far_sum = KEEP * s->far_sum + far_sum;
     s->near_sum = KEEP * s->near_sum + near_sum;
     s->blocks = KEEP * s->blocks + 1.0f;
     const size_t best = accumulate(s, re, im);
     if (!estimate) return VC_NEED_MORE;
-    find_peak(s, best, estimate);
+    /* An average changes little from block to block. */
+    if (s->rest && s->confidence < IN_SIGHT && ++s->unseen < SELDOM) return VC_NEED_MORE;
+    s->unseen = 0;
+    find_peak(s, best, &work, estimate);
     return VC_OK;
 }
 
@@ -295,6 +362,8 @@ void vc_delay_estimator_forget(vc_delay_estimator *s)
 {
     memset(s->re, 0, sizeof s->re);
     memset(s->im, 0, sizeof s->im);
+    memset(s->decay, 0, sizeof s->decay);
+    memset(s->power, 0, sizeof s->power);
     s->far_sum = s->near_sum = s->blocks = 0.0f;
 }
 

@@ -7,8 +7,10 @@ struct vc_spectrum {
     const vc_allocator *allocator;
     vc_fft *fft;
     size_t n;
-    float *samples, *bins, *scratch;
+    float *samples;
 };
+
+enum { MOST = 1024 };
 
 vc_status vc_spectrum_create(vc_spectrum **out, size_t n, vc_cpu_level cpu_level,
                              const vc_allocator *allocator)
@@ -18,9 +20,8 @@ vc_status vc_spectrum_create(vc_spectrum **out, size_t n, vc_cpu_level cpu_level
     vc_fft *fft;
     vc_status status = vc_fft_create(&fft, n, cpu_level, allocator);
     if (status != VC_OK) return status;
-    size_t floats = n + (n + 2) + vc_fft_scratch_floats(fft);
     size_t head = (sizeof(vc_spectrum) + 63) / 64 * 64;
-    vc_spectrum *s = vc_allocate(allocator, head + floats * sizeof(float));
+    vc_spectrum *s = vc_allocate(allocator, head + n * sizeof(float));
     if (!s) {
         vc_fft_destroy(fft);
         return VC_E_MEMORY;
@@ -29,8 +30,6 @@ vc_status vc_spectrum_create(vc_spectrum **out, size_t n, vc_cpu_level cpu_level
     s->fft = fft;
     s->n = n;
     s->samples = (float *)((char *)s + head);
-    s->scratch = s->samples + n;
-    s->bins = s->scratch + vc_fft_scratch_floats(fft);
     *out = s;
     return VC_OK;
 }
@@ -54,20 +53,22 @@ float *vc_spectrum_samples(vc_spectrum *s)
 
 void vc_spectrum_forward(vc_spectrum *s, float *re, float *im)
 {
-    vc_fft_forward(s->fft, s->samples, s->bins, s->scratch);
+    float bins[MOST + 2], scratch[2 * MOST];
+    vc_fft_forward(s->fft, s->samples, bins, scratch);
     for (size_t k = 0; k < s->n / 2; k++) {
-        re[k] = s->bins[2 * k];
-        im[k] = s->bins[2 * k + 1];
+        re[k] = bins[2 * k];
+        im[k] = bins[2 * k + 1];
     }
     re[0] = im[0] = 0.0f;
 }
 
 void vc_spectrum_inverse(vc_spectrum *s, const float *re, const float *im)
 {
+    float bins[MOST + 2], scratch[2 * MOST];
     for (size_t k = 0; k < s->n / 2; k++) {
-        s->bins[2 * k] = re[k];
-        s->bins[2 * k + 1] = im[k];
+        bins[2 * k] = re[k];
+        bins[2 * k + 1] = im[k];
     }
-    s->bins[0] = s->bins[1] = s->bins[s->n] = s->bins[s->n + 1] = 0.0f;
-    vc_fft_inverse(s->fft, s->bins, s->samples, s->scratch);
+    bins[0] = bins[1] = bins[s->n] = bins[s->n + 1] = 0.0f;
+    vc_fft_inverse(s->fft, bins, s->samples, scratch);
 }

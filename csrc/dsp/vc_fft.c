@@ -13,17 +13,26 @@
 #include "dsp/vc_fft.h"
 
 #include <math.h>
+#include <pthread.h>
 
 #include "dsp/vc_fft_kernels.h"
 
-enum { MIN_SIZE = 64, MAX_SIZE = 1024 };
+/* A plan's tables: four arrays of half, and the stages' 6 floats for each of less than length / 3
+ * butterflies, at the most 32 points a pass. */
+enum { MIN_SIZE = 64, MAX_SIZE = 1024, SIZES = 5, STAGES = 2 * 6 * 11 };
+enum { TABLES = 2 * (2 * MAX_SIZE - MIN_SIZE) + SIZES * STAGES };
 
 struct vc_fft {
     vc_fft_plan plan;
     const vc_fft_kernels *kernels;
     const vc_allocator *allocator;
-    float *tables;
 };
+
+/* Filled with the first plan of a size and read by all of them: thousands of echo cancellers, in
+ * turn on one processor, would else have a copy each. */
+static _Alignas(64) float tables[TABLES];
+static int filled[SIZES];
+static pthread_mutex_t filling = PTHREAD_MUTEX_INITIALIZER;
 
 static const vc_fft_kernels *kernels_of(vc_cpu_level level, size_t rows)
 {
@@ -63,10 +72,9 @@ static size_t stage_turns(float *to, size_t length)
     return written;
 }
 
-static void fill(vc_fft *fft, size_t n)
+static void fill(const vc_fft_plan *plan, size_t n, float *table)
 {
-    vc_fft_plan *plan = &fft->plan;
-    float *middle_re = fft->tables, *middle_im = middle_re + plan->half;
+    float *middle_re = table, *middle_im = middle_re + plan->half;
     float *real_re = middle_im + plan->half, *real_im = real_re + plan->half;
     float *turns = real_im + plan->half;
     double re, im;
@@ -81,13 +89,32 @@ static void fill(vc_fft *fft, size_t n)
         real_re[k] = (float)(0.5 * re);
         real_im[k] = (float)(0.5 * im);
     }
-    plan->middle_re = middle_re;
-    plan->middle_im = middle_im;
-    plan->real_re = real_re;
-    plan->real_im = real_im;
-    plan->row_turns = turns;
-    plan->column_turns = turns + stage_turns(turns, plan->rows);
     (void)stage_turns(turns + stage_turns(turns, plan->rows), plan->columns);
+}
+
+/* Floats of the stages' twiddles for one length. */
+static size_t turns_of(size_t length)
+{
+    size_t count = 0;
+    for (size_t left = length; left >= 4; left /= 4) count += 6 * (left / 4);
+    return count;
+}
+
+static void take_tables(vc_fft_plan *plan, size_t n)
+{
+    int size = 0;
+    float *table = tables;
+    for (size_t before = MIN_SIZE; before < n; before *= 2, size++) table += 2 * before + STAGES;
+    pthread_mutex_lock(&filling);
+    if (!filled[size]) fill(plan, n, table);
+    filled[size] = 1;
+    pthread_mutex_unlock(&filling);
+    plan->middle_re = table;
+    plan->middle_im = plan->middle_re + plan->half;
+    plan->real_re = plan->middle_im + plan->half;
+    plan->real_im = plan->real_re + plan->half;
+    plan->row_turns = plan->real_im + plan->half;
+    plan->column_turns = plan->row_turns + turns_of(plan->rows);
 }
 
 vc_status vc_fft_create(vc_fft **out, size_t n, vc_cpu_level cpu_level,
@@ -108,14 +135,7 @@ vc_status vc_fft_create(vc_fft **out, size_t n, vc_cpu_level cpu_level,
     fft->plan.rows = rows;
     fft->plan.columns = n / 2 / rows;
     fft->kernels = kernels_of(level, rows);
-    /* Four arrays of half, and the stages' 6 floats for each of less than length / 3 butterflies,
-     * at the most 32 points a pass. */
-    fft->tables = vc_allocate(allocator, (2 * n + 2 * 6 * 11) * sizeof *fft->tables);
-    if (!fft->tables) {
-        vc_fft_destroy(fft);
-        return VC_E_MEMORY;
-    }
-    fill(fft, n);
+    take_tables(&fft->plan, n);
     *out = fft;
     return VC_OK;
 }
@@ -123,9 +143,7 @@ vc_status vc_fft_create(vc_fft **out, size_t n, vc_cpu_level cpu_level,
 void vc_fft_destroy(vc_fft *fft)
 {
     if (!fft) return;
-    const vc_allocator *allocator = fft->allocator;
-    vc_release(allocator, fft->tables);
-    vc_release(allocator, fft);
+    vc_release(fft->allocator, fft);
 }
 
 size_t vc_fft_size(const vc_fft *fft)

@@ -118,24 +118,31 @@ size_t vc_call_echo_bytes(const vc_call_echo *echo)
 
 void vc_call_echo_sent(vc_call_echo *echo, const int16_t *samples, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        echo->ring[(size_t)(echo->sent_end + (int64_t)i) & echo->mask] =
-            samples ? samples[i] : (int16_t)0;
+    const size_t at = (size_t)echo->sent_end & echo->mask, room = echo->mask + 1 - at;
+    const size_t head = n < room ? n : room;
+    if (samples) {
+        memcpy(echo->ring + at, samples, head * sizeof(int16_t));
+        memcpy(echo->ring, samples + head, (n - head) * sizeof(int16_t));
+    } else {
+        memset(echo->ring + at, 0, head * sizeof(int16_t));
+        memset(echo->ring, 0, (n - head) * sizeof(int16_t));
+    }
     echo->sent_end += (int64_t)n;
 }
 
 /* 1 if there is more than silence in it. */
 static int fetch_sent(const vc_call_echo *echo, int64_t first, int16_t *far)
 {
+    const size_t n = echo->block, at = (size_t)first & echo->mask, room = echo->mask + 1 - at;
+    const size_t head = n < room ? n : room;
     int64_t oldest = echo->sent_end - (int64_t)echo->mask - 1;
-    int sounds = 0;
     if (oldest < 0) oldest = 0;
-    for (size_t i = 0; i < echo->block; i++) {
-        int64_t at = first + (int64_t)i;
-        int there = at >= oldest && at < echo->sent_end;
-        far[i] = there ? echo->ring[(size_t)at & echo->mask] : (int16_t)0;
-        sounds |= far[i] > SILENCE || far[i] < -SILENCE;
-    }
+    memcpy(far, echo->ring + at, head * sizeof(int16_t));
+    memcpy(far + head, echo->ring, (n - head) * sizeof(int16_t));
+    for (size_t i = 0; i < n && first + (int64_t)i < oldest; i++) far[i] = 0;
+    for (size_t i = n; i > 0 && first + (int64_t)i > echo->sent_end; i--) far[i - 1] = 0;
+    int sounds = 0;
+    for (size_t i = 0; i < n; i++) sounds |= far[i] > SILENCE || far[i] < -SILENCE;
     return sounds;
 }
 
