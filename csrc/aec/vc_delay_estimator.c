@@ -60,7 +60,7 @@ struct vc_delay_estimator {
     float far_loudness[KEPT], near_loudness[KEPT]; /* amplitudes of the last blocks */
     size_t heard;
     float confidence; /* of the last look */
-    int unseen;       /* blocks since */
+    int unseen;       /* blocks of which it was so little that the next ones matter less */
 };
 
 typedef struct workspace {
@@ -320,16 +320,18 @@ static vc_status step(vc_delay_estimator *s, vc_delay_estimate *estimate)
     for (size_t i = 0; i < HOP; i++) work.time[HOP + i] = s->near[i] * s->window[i];
     vc_fft_forward(s->fft, work.time, work.bins, work.scratch);
     s->near_loudness[s->heard] = sqrtf(whiten(work.bins, s->near_power, 1.0f / WHOLE, re, im));
+    /* While nothing is in sight every second block goes into the averages, and an average changes
+     * little from block to block. */
+    const int seldom = s->rest && s->confidence < IN_SIGHT;
+    s->unseen = seldom ? s->unseen + 1 : 0;
+    if (s->unseen % 2) return VC_NEED_MORE;
     for (size_t k = 0; k < BINS; k++) near_sum += re[k] * re[k] + im[k] * im[k];
     const float far_sum = s->loud[s->newest] ? power_s8(x, 2 * BINS) : 0.0f;
     s->far_sum = KEEP * s->far_sum + far_sum;
     s->near_sum = KEEP * s->near_sum + near_sum;
     s->blocks = KEEP * s->blocks + 1.0f;
     const size_t best = accumulate(s, re, im);
-    if (!estimate) return VC_NEED_MORE;
-    /* An average changes little from block to block. */
-    if (s->rest && s->confidence < IN_SIGHT && ++s->unseen < SELDOM) return VC_NEED_MORE;
-    s->unseen = 0;
+    if (!estimate || s->unseen % SELDOM) return VC_NEED_MORE;
     find_peak(s, best, &work, estimate);
     return VC_OK;
 }
