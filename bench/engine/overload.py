@@ -22,7 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--calls", type=int, default=700)
+    parser.add_argument("--calls", type=int, default=1500)
     parser.add_argument("--seconds", type=float, default=12.0)
     parser.add_argument("--least", type=float, default=0.95, help="share of the packets due")
     parser.add_argument("--realtime", action="store_true", help="SCHED_FIFO for the shard")
@@ -51,14 +51,15 @@ def main() -> int:
         return sum(calls[k][counter] - before["calls"][k][counter] for k in calls)
 
     due = options.calls * 50 * passed_s
-    sent, taken = more("packets_sent"), more("packets_received")
+    sent, shed = more("packets_sent"), more("packets_shed")
+    taken = more("packets_received") - shed
     behind_ms = max((c["due"][1] - c["packets_sent"]) * 20 for c in after["calls"].values())
     load = after["estimate"]["shards"][0]["load"]
     print(
         f"{options.calls} calls, load {load:.2f} of a core, machine's load {os.getloadavg()[0]:.1f}"
         f"\nsent {sent:,} of {due:,.0f} ({100 * sent / due:.1f} %), at most {behind_ms} ms behind"
-        f"\ntaken in {taken:,} of {due:,.0f} ({100 * taken / due:.1f} %), "
-        f"the kernel dropped {drops:,}"
+        f"\ntaken in {taken:,} of {due:,.0f} ({100 * taken / due:.1f} %), {shed:,} thrown away as "
+        f"too old, the kernel dropped {drops:,}"
     )
     return 0 if sent >= options.least * due else 1
 

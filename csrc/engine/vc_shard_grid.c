@@ -73,7 +73,8 @@ static void poll_sockets(vc_shard *shard, const vc_shard_slot *next)
     size_t most = vc_shard_most_datagrams(behind, shard->behind, shard->leg_count, next->count);
     shard->behind = behind;
     for (size_t taken = 0; taken < most;) {
-        size_t room = most - taken < MAX_READY ? most - taken : MAX_READY;
+        size_t room = sheds ? (most - taken + VC_SHARD_NEWEST - 1) / VC_SHARD_NEWEST : most - taken;
+        if (room > MAX_READY) room = MAX_READY;
         int n = epoll_wait(shard->sockets_fd, ready, (int)room, 0);
         vc_shard_lap(shard, VC_STAGE_WAIT, 0);
         emptied = n <= 0;
@@ -87,6 +88,7 @@ static void poll_sockets(vc_shard *shard, const vc_shard_slot *next)
             else
                 vc_shard_receive(shard, ready[i].data.ptr, now_ns);
         }
+        /* One each at least: there are sockets that have nothing but an error. */
         taken += (size_t)n;
     }
     if (emptied)

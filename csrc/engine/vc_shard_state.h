@@ -137,7 +137,7 @@ void vc_shard_note(vc_shard *shard, vc_leg *leg);
 void vc_shard_tick_leg(vc_shard *shard, vc_leg *leg, int64_t tick_ms);
 
 /* How many datagrams a round takes, which sends one slot, of `calls` and of `slot_calls`. While the
- * grid is more than a tick behind it takes half as many as it sends, or what comes in would keep
+ * grid is more than a tick behind it takes a quarter of what it sends, or what comes in would keep
  * the thread from what goes out for good; in the first such round one of every call, so that who
  * has sent does not time out. What stays in a full socket is dropped there. */
 enum { VC_SHARD_MOST_DATAGRAMS = 4096 };
@@ -145,7 +145,7 @@ static inline size_t vc_shard_most_datagrams(int behind, int was_behind, size_t 
                                              size_t slot_calls)
 {
     if (!behind) return VC_SHARD_MOST_DATAGRAMS;
-    return was_behind ? slot_calls / 2 + 1 : calls;
+    return was_behind ? slot_calls / 4 + 1 : calls;
 }
 
 /* Whether audio that waits in the sockets is thrown away but for the newest. They have not been
