@@ -34,7 +34,7 @@ static const float LOUD = 1e-5f;     /* power of a far block that is worth a loo
 static const float QUIET = 1e-7f;    /* power of a near sample in which there is nothing to find */
 static const float NOISE = 4.0f;     /* over the least power: no noise reaches it */
 static const float WHOLE = 32.0f;    /* a far bin at its long-term power, in int8 */
-static const float IN_SIGHT = 5.0f;  /* confidence; without an echo it is seldom more */
+static const float IN_SIGHT = 5.0f;  /* confidence; chance has 4 at the median */
 enum { SELDOM = 4 };                 /* blocks from look to look while none is in sight, at rest */
 static const float NO_MORE = 1e-18f; /* of what an average once was */
 
