@@ -18,8 +18,8 @@
 #include "dsp/vc_fft_kernels.h"
 
 /* A plan's tables: four arrays of half, and the stages' 6 floats for each of less than length / 3
- * butterflies, at the most 32 points a pass. */
-enum { MIN_SIZE = 64, MAX_SIZE = 1024, SIZES = 5, STAGES = 2 * 6 * 11 };
+ * butterflies, at the most 32 points a pass: 132, and up to whole cache lines. */
+enum { MIN_SIZE = 64, MAX_SIZE = 1024, SIZES = 5, STAGES = 144 };
 enum { TABLES = 2 * (2 * MAX_SIZE - MIN_SIZE) + SIZES * STAGES };
 
 struct vc_fft {
@@ -28,11 +28,10 @@ struct vc_fft {
     const vc_allocator *allocator;
 };
 
-/* Filled with the first plan of a size and read by all of them: thousands of echo cancellers, in
- * turn on one processor, would else have a copy each. */
+/* Of each size, filled with the first plan of any: thousands of echo cancellers, in turn on one
+ * processor, would else have a copy each. */
 static _Alignas(64) float tables[TABLES];
-static int filled[SIZES];
-static pthread_mutex_t filling = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static const vc_fft_kernels *kernels_of(vc_cpu_level level, size_t rows)
 {
@@ -100,21 +99,28 @@ static size_t turns_of(size_t length)
     return count;
 }
 
-static void take_tables(vc_fft_plan *plan, size_t n)
+static void shape(vc_fft_plan *plan, size_t n)
 {
-    int size = 0;
+    plan->half = n / 2;
+    plan->rows = 4;
+    while (plan->rows * plan->rows * 4 <= n / 2) plan->rows *= 2;
+    plan->columns = n / 2 / plan->rows;
+}
+
+static float *table_of(size_t n)
+{
     float *table = tables;
-    for (size_t before = MIN_SIZE; before < n; before *= 2, size++) table += 2 * before + STAGES;
-    pthread_mutex_lock(&filling);
-    if (!filled[size]) fill(plan, n, table);
-    filled[size] = 1;
-    pthread_mutex_unlock(&filling);
-    plan->middle_re = table;
-    plan->middle_im = plan->middle_re + plan->half;
-    plan->real_re = plan->middle_im + plan->half;
-    plan->real_im = plan->real_re + plan->half;
-    plan->row_turns = plan->real_im + plan->half;
-    plan->column_turns = plan->row_turns + turns_of(plan->rows);
+    for (size_t before = MIN_SIZE; before < n; before *= 2) table += 2 * before + STAGES;
+    return table;
+}
+
+static void fill_all(void)
+{
+    for (size_t n = MIN_SIZE; n <= MAX_SIZE; n *= 2) {
+        vc_fft_plan plan;
+        shape(&plan, n);
+        fill(&plan, n, table_of(n));
+    }
 }
 
 vc_status vc_fft_create(vc_fft **out, size_t n, vc_cpu_level cpu_level,
@@ -129,13 +135,16 @@ vc_status vc_fft_create(vc_fft **out, size_t n, vc_cpu_level cpu_level,
     vc_fft *fft = vc_allocate(allocator, sizeof *fft);
     if (!fft) return VC_E_MEMORY;
     fft->allocator = allocator;
-    fft->plan.half = n / 2;
-    size_t rows = 4;
-    while (rows * rows * 4 <= n / 2) rows *= 2;
-    fft->plan.rows = rows;
-    fft->plan.columns = n / 2 / rows;
-    fft->kernels = kernels_of(level, rows);
-    take_tables(&fft->plan, n);
+    vc_fft_plan *plan = &fft->plan;
+    shape(plan, n);
+    fft->kernels = kernels_of(level, plan->rows);
+    (void)pthread_once(&once, fill_all);
+    plan->middle_re = table_of(n);
+    plan->middle_im = plan->middle_re + plan->half;
+    plan->real_re = plan->middle_im + plan->half;
+    plan->real_im = plan->real_re + plan->half;
+    plan->row_turns = plan->real_im + plan->half;
+    plan->column_turns = plan->row_turns + turns_of(plan->rows);
     *out = fft;
     return VC_OK;
 }
