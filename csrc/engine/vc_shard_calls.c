@@ -15,7 +15,7 @@
 #include <sys/epoll.h>
 
 enum { PACED_FROM = 96, PACED_UNTIL = 80 };
-static const double SLOT_US = 640.0; /* 64 calls of G.711, 2 of Opus at 16 kHz */
+static const double SLOT_US = 320.0; /* 32 calls of G.711, one of Opus at 16 kHz */
 
 /* -- events -- */
 

@@ -115,11 +115,11 @@ VC_TEST(many_calls_are_spread_and_nothing_is_allocated)
     open_pairs(shard, legs, MANY);
     run_for(shard, 50);
     long before = heap.total;
-    run_for(shard, 250);
+    run_for(shard, 500);
     VC_CHECK_EQ(heap.total, before);
     VC_CHECK_EQ(stat_of(shard, VC_SHARD_CALLS), MANY);
     VC_CHECK(stat_of(shard, VC_SHARD_WINDOWS) > MANY);
-    /* 120 calls are in 2 slots; each tick of a slot is its calls' packet. */
+    /* 120 calls are in 4 slots; each tick of a slot is its calls' packet. */
     uint64_t least = UINT64_MAX, most = 0, lost = 0;
     for (int i = 0; i < MANY; i++) {
         uint64_t sent = call_stat(legs[i], VC_STAT_PACKETS_SENT);
@@ -135,7 +135,7 @@ VC_TEST(many_calls_are_spread_and_nothing_is_allocated)
     vc_shard_get_profile(shard, &profile);
     uint64_t ticks = 0;
     for (int i = 0; i < VC_SHARD_BUCKETS; i++) ticks += profile.lateness[i];
-    VC_CHECK(ticks >= 300);
+    VC_CHECK(ticks > 500);
     for (int i = VC_STAGE_RECEIVE; i < VC_STAGE_COUNT; i++) VC_CHECK(profile.units[i] > 0);
     vc_shard_estimate estimate;
     vc_shard_get_estimate(shard, &estimate);
