@@ -45,6 +45,14 @@ static vc_status create_parts(vc_shard *shard)
         status = vc_shard_raw_create(&shard->raw, VC_SHARD_TOS, allocator);
         if (status != VC_OK) return status;
     }
+    if (config->port_ip) {
+        status = vc_shard_port_create(&shard->port, config->port_ip, config->port, VC_SHARD_TOS,
+                                      calls, allocator);
+        if (status == VC_OK) status = vc_port_table_create(&shard->claims, calls, allocator);
+        if (status == VC_OK)
+            status = vc_shard_watch(shard->sockets_fd, vc_shard_port_fd(shard->port), shard->port);
+        if (status != VC_OK) return status;
+    }
     shard->dirty = vc_allocate(allocator, calls * sizeof(vc_leg *));
     if (!shard->dirty) return VC_E_MEMORY;
     status = vc_shard_watch(shard->epoll_fd, shard->timer_fd, &shard->timer_fd);
@@ -73,12 +81,14 @@ vc_status vc_shard_create(vc_shard **out, const vc_shard_config *config)
     if (!(config->max_load >= 0.0 && config->max_load <= 1.0)) return VC_E_RANGE;
     if (!(config->max_lateness_ms >= 0.0)) return VC_E_RANGE;
     if (config->raw_send < 0 || config->raw_send > 1) return VC_E_RANGE;
+    if (config->raw_send && config->port_ip) return VC_E_RANGE;
     if (config->max_calls < 1 || config->max_calls > 65536) return VC_E_RANGE;
     vc_shard *shard = vc_allocate(config->allocator, sizeof(vc_shard));
     if (!shard) return VC_E_MEMORY;
     shard->config = *config;
     shard->epoll_fd = shard->sockets_fd = shard->timer_fd = shard->wake_fd = -1;
     vc_status status = create_parts(shard);
+    shard->config.port_ip = NULL;
     if (status != VC_OK) {
         int saved = errno;
         vc_shard_destroy(shard);
@@ -103,6 +113,8 @@ void vc_shard_destroy(vc_shard *shard)
     vc_ring_destroy(shard->events);
     vc_ring_destroy(shard->commands);
     vc_release(allocator_of(shard), shard->dirty);
+    vc_port_table_destroy(shard->claims);
+    vc_shard_port_destroy(shard->port);
     vc_shard_raw_destroy(shard->raw);
     vc_pool_destroy(shard->pool);
     close_fd(shard->wake_fd);
@@ -119,12 +131,13 @@ void vc_shard_abandon(vc_shard *shard)
     close_fd(shard->sockets_fd);
     close_fd(shard->epoll_fd);
     vc_shard_raw_abandon(shard->raw);
+    vc_shard_port_abandon(shard->port);
     shard->started = 0;
 }
 
 void vc_leg_abandon(vc_leg *leg)
 {
-    close_fd(leg->fd);
+    if (!leg->port) close_fd(leg->fd);
     leg->fd = -1;
 }
 
@@ -193,7 +206,7 @@ vc_status vc_shard_open(vc_shard *shard, const vc_leg_config *config, vc_leg **o
     if (!shard || !config || !out) return VC_E_NULL;
     *out = NULL;
     if (!shard->started) return VC_E_STATE;
-    if (!config->call.pushed && !config->local_ip) return VC_E_NULL;
+    if (!config->call.pushed && !shard->port && !config->local_ip) return VC_E_NULL;
     if (shard->open_legs >= (size_t)shard->config.max_calls) return VC_FULL;
     double expected_us = vc_shard_expected_us(&config->call);
     if (!vc_shard_admits(shard, expected_us)) return VC_FULL;
@@ -210,7 +223,9 @@ vc_status vc_shard_open(vc_shard *shard, const vc_leg_config *config, vc_leg **o
     call.sink = (vc_event_sink){vc_shard_post, leg};
     call.allocator = allocator;
     vc_status status = vc_call_create(&leg->call, &call);
-    if (status == VC_OK && !leg->pushed) status = vc_shard_open_socket(leg, config);
+    if (status == VC_OK && !leg->pushed)
+        status = shard->port ? vc_shard_open_on_port(shard, leg, config)
+                             : vc_shard_open_socket(leg, config);
     shard->open_legs++;
     shard->expected_us += expected_us;
     if (status == VC_OK) status = send_command(shard, VC_SHARD_ADD, leg, NULL);
@@ -229,6 +244,8 @@ vc_status vc_shard_close(vc_shard *shard, vc_leg *leg)
     if (!shard || !leg) return VC_E_NULL;
     if (leg->closing || !shard->started) return VC_E_STATE;
     leg->closing = 1;
+    /* Its address may be opened again: the thread removes it first. */
+    vc_shard_release_claim(shard, leg);
     return send_command(shard, VC_SHARD_REMOVE, leg, NULL);
 }
 
@@ -238,6 +255,7 @@ vc_status vc_shard_move(vc_shard *shard, vc_leg *leg, vc_shard *to)
     if (leg->closing || !shard->started || !to->started) return VC_E_STATE;
     if (atomic_load_explicit(&leg->owner, memory_order_acquire) != shard) return VC_E_STATE;
     if (shard == to) return VC_OK;
+    if (leg->fd >= 0 && (leg->port || to->port)) return VC_E_STATE;
     if (to->open_legs >= (size_t)to->config.max_calls) return VC_FULL;
     vc_status status = send_command(shard, VC_SHARD_MOVE, leg, to);
     if (status != VC_OK) return status;
@@ -251,7 +269,10 @@ vc_status vc_shard_move(vc_shard *shard, vc_leg *leg, vc_shard *to)
 void vc_shard_free(vc_shard *shard, vc_leg *leg)
 {
     if (!leg) return;
-    close_fd(leg->fd);
+    if (leg->port)
+        vc_shard_release_claim(shard, leg);
+    else
+        close_fd(leg->fd);
     vc_call_destroy(leg->call);
     shard->open_legs--;
     shard->expected_us -= leg->expected_us;

@@ -40,14 +40,21 @@ typedef struct vc_shard_config {
      * vc_shard_create is VC_E_SYSTEM (EPERM) without CAP_NET_RAW. 0 (default): each packet by its
      * call's own socket. */
     int raw_send;
+    /* A numeric address: all calls with RTP receive and send through one UDP socket of the shard,
+     * bound there (port 0 picks one). Which call a datagram is for is told by its source, so each
+     * call needs a remote address, which no other one has; it cannot be moved. Not with raw_send.
+     * vc_shard_create is VC_E_SYSTEM (errno) if it cannot be bound. NULL (default): a socket each.
+     * Read by create only. */
+    const char *port_ip;
+    int port;
     const vc_allocator *allocator; /* NULL: a pool of huge pages */
 } vc_shard_config;
 
 typedef struct vc_leg_config {
     vc_call_config call;   /* model and sink are filled in by the shard */
-    const char *local_ip;  /* numeric IPv4 or IPv6; ignored for pushed calls */
+    const char *local_ip;  /* numeric IPv4 or IPv6; ignored for pushed calls and on a port */
     int local_port;        /* 0 picks one */
-    const char *remote_ip; /* numeric, or NULL: learned from the first RTP packet */
+    const char *remote_ip; /* numeric, or NULL: learned from the first RTP packet, not on a port */
     int remote_port;
 } vc_leg_config;
 
@@ -68,6 +75,7 @@ typedef enum vc_shard_stat {
     VC_SHARD_EVENTS_DROPPED, /* nobody read them in time */
     VC_SHARD_EVENTS_WAITING, /* not a sum: how many are unread now */
     VC_SHARD_LOOP_WAKEUPS,   /* how often it woke the loop */
+    VC_SHARD_STRANGERS,      /* datagrams to the shard's port from an address that no call has */
     VC_SHARD_STAT_COUNT
 } vc_shard_stat;
 
@@ -102,7 +110,7 @@ typedef struct vc_shard_estimate {
 } vc_shard_estimate;
 
 vc_shard_config vc_shard_config_default(void);
-/* VC_E_SYSTEM (errno): no descriptors, or no raw socket for raw_send. */
+/* VC_E_SYSTEM (errno): no descriptors, no raw socket for raw_send, or the port cannot be bound. */
 VC_CHECKED vc_status vc_shard_create(vc_shard **out, const vc_shard_config *config);
 /* VC_E_SYSTEM (errno): no thread, or it may not be pinned or have its priority. */
 VC_CHECKED vc_status vc_shard_start(vc_shard *shard);
@@ -118,15 +126,20 @@ void vc_shard_abandon(vc_shard *shard);
 void vc_leg_abandon(vc_leg *leg);
 
 /* Makes the call, binds its socket and hands it to the thread. VC_E_SYSTEM (errno) when the socket
- * cannot be had, VC_E_RANGE for an address that is not numeric, VC_FULL at max_calls or when it is
- * not admitted (vc_shard_get_estimate says why). */
+ * cannot be had, VC_E_RANGE for an address that is not numeric or, on a port, for none, VC_FULL at
+ * max_calls or when it is not admitted (vc_shard_get_estimate says why), VC_DUPLICATE when another
+ * open call of the port has that remote address. */
 VC_CHECKED vc_status vc_shard_open(vc_shard *shard, const vc_leg_config *config, vc_leg **out);
 /* Takes the leg out of the thread; VC_EVENT_CLOSED follows. VC_E_STATE when already closing. */
 VC_CHECKED vc_status vc_shard_close(vc_shard *shard, vc_leg *leg);
+/* As vc_call_set_remote, which knows nothing of other calls. VC_DUPLICATE: another open call
+ * of the shard's port has that address; VC_E_RANGE: it is not of the port's family. */
+VC_CHECKED vc_status vc_leg_set_remote(vc_shard *shard, vc_leg *leg, const vc_address *remote);
 /* Hands a running call to another shard of the same producer, with its socket, its grid and its
  * rings: no packet is missed. Its later events come from there; close and free it there.
  * VC_E_STATE when either does not run, the call is closing or
- * the thread has not got it yet (try again), VC_FULL at the other's max_calls. */
+ * the thread has not got it yet (try again) or one of them has a port and the call has RTP, VC_FULL
+ * at the other's max_calls. */
 VC_CHECKED vc_status vc_shard_move(vc_shard *shard, vc_leg *leg, vc_shard *to);
 /* After VC_EVENT_CLOSED, or after vc_shard_stop. */
 void vc_shard_free(vc_shard *shard, vc_leg *leg);
@@ -134,6 +147,8 @@ void vc_shard_free(vc_shard *shard, vc_leg *leg);
 vc_call *vc_leg_call(vc_leg *leg);
 /* The bound address: text into ip (at least 64 bytes), and the port; port 0 for pushed calls. */
 void vc_leg_local(const vc_leg *leg, char *ip, size_t n, int *port);
+/* Likewise of the shard's port; port 0 if it has none. */
+void vc_shard_local(const vc_shard *shard, char *ip, size_t n, int *port);
 
 /* Makes the thread look at pushed audio now rather than at the next tick. */
 void vc_shard_wake(vc_shard *shard);

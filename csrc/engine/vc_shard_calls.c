@@ -134,8 +134,7 @@ static void take_in(vc_shard *shard, vc_leg *leg, int64_t ticked)
     slot->expected_us += leg->expected_us;
     link_leg(&slot->legs, leg, VC_SHARD_IN_SLOT);
     if (leg->pushed) link_leg(&shard->pushed_legs, leg, VC_SHARD_IN_PUSHED);
-    if (leg->fd >= 0 && vc_shard_watch(shard->sockets_fd, leg->fd, leg) != VC_OK)
-        vc_call_count(leg->call, VC_STAT_SEND_ERRORS, 1);
+    if (vc_shard_watch_leg(shard, leg) != VC_OK) vc_call_count(leg->call, VC_STAT_SEND_ERRORS, 1);
     atomic_store_explicit(&leg->owner, shard, memory_order_release);
     shard->leg_count++;
     count_calls(shard);
@@ -148,7 +147,7 @@ static void take_in(vc_shard *shard, vc_leg *leg, int64_t ticked)
 
 static void take_out(vc_shard *shard, vc_leg *leg)
 {
-    if (leg->fd >= 0) (void)epoll_ctl(shard->sockets_fd, EPOLL_CTL_DEL, leg->fd, NULL);
+    vc_shard_unwatch_leg(shard, leg);
     vc_shard_slot *slot = &shard->slots[leg->slot];
     slot->count--;
     slot->expected_us -= leg->expected_us;
@@ -160,8 +159,8 @@ static void take_out(vc_shard *shard, vc_leg *leg)
 
 static void remove_leg(vc_shard *shard, vc_leg *leg)
 {
+    vc_shard_report(leg, 1); /* it may be the first to see a new remote address */
     take_out(shard, leg);
-    vc_shard_report(leg, 1);
     vc_call_publish(leg->call);
     vc_call_post(leg->call, VC_EVENT_CLOSED, vc_shard_now_ns());
 }

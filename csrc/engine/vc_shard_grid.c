@@ -52,14 +52,40 @@ static void judge(vc_shard *shard)
 }
 
 /* The legs whose turn comes after the first of n. */
-static void prefetch_ready(const struct epoll_event *ready, int n)
+static void prefetch_legs(vc_leg *const *legs, size_t n)
 {
-    if (n > VC_FOURTH + 1) vc_prefetch(ready[VC_FOURTH + 1].data.ptr, sizeof(vc_leg));
-    for (int turns = VC_FOURTH; turns >= VC_NEXT; turns--)
-        if (turns < n) {
-            const vc_leg *leg = ready[turns].data.ptr;
-            vc_call_prefetch_datagram(leg->call, (vc_turns_away)turns);
+    if (n > VC_FOURTH + 1) vc_prefetch(legs[VC_FOURTH + 1], sizeof(vc_leg));
+    for (size_t turns = VC_FOURTH; turns >= VC_NEXT; turns--)
+        if (turns < n) vc_call_prefetch_datagram(legs[turns]->call, (vc_turns_away)turns);
+}
+
+/* What has come to the port. Old audio is not shed as it is with sockets of the calls' own: what
+ * waits is bounded by the port's one buffer (320 ms of max_calls), which drops the newest. */
+static void poll_port(vc_shard *shard, size_t most, int64_t patient_until_ns)
+{
+    vc_leg *legs[VC_SHARD_PORT_PACKETS];
+    const vc_shard_port_datagram *received, *of[VC_SHARD_PORT_PACKETS];
+    vc_shard_lap(shard, VC_STAGE_WAIT, 0);
+    for (size_t taken = 0, n = VC_SHARD_PORT_PACKETS; n == VC_SHARD_PORT_PACKETS && taken < most;
+         taken += n) {
+        int64_t now_ns = vc_shard_now_ns();
+        if (now_ns >= patient_until_ns) break;
+        size_t known = 0;
+        n = vc_shard_port_receive(shard->port, most - taken, &received);
+        vc_shard_lap(shard, VC_STAGE_RECEIVE, n);
+        for (size_t i = 0; i < n; i++) {
+            if (!received[i].tag) continue;
+            of[known] = &received[i];
+            legs[known++] = received[i].tag;
         }
+        if (known < n) vc_shard_add_stat(shard, VC_SHARD_STRANGERS, n - known);
+        for (size_t i = 0; i < known; i++) {
+            prefetch_legs(legs + i, known - i);
+            (void)vc_call_receive_from(legs[i]->call, &of[i]->from, of[i]->bytes, of[i]->n, now_ns);
+            vc_shard_note(shard, legs[i]);
+        }
+        vc_shard_lap(shard, VC_STAGE_TAKE, known);
+    }
 }
 
 /* One datagram a socket and round, so that no call holds up the others; the epoll set comes back
@@ -67,11 +93,16 @@ static void prefetch_ready(const struct epoll_event *ready, int n)
 static void poll_sockets(vc_shard *shard, const vc_shard_slot *next)
 {
     struct epoll_event ready[MAX_READY];
+    vc_leg *legs[MAX_READY];
     int64_t late_ns = next->due * VC_NS_PER_MS + VC_TICK_NS, begun_ns = vc_shard_now_ns();
     int behind = begun_ns >= late_ns, emptied = 0;
     int sheds = vc_shard_sheds(shard->backlog_ns, begun_ns);
     size_t most = vc_shard_most_datagrams(behind, shard->behind, shard->leg_count, next->count);
     shard->behind = behind;
+    if (shard->port) {
+        poll_port(shard, most, behind ? INT64_MAX : late_ns);
+        return;
+    }
     for (size_t taken = 0; taken < most;) {
         size_t room = sheds ? (most - taken + VC_SHARD_NEWEST - 1) / VC_SHARD_NEWEST : most - taken;
         if (room > MAX_READY) room = MAX_READY;
@@ -81,12 +112,13 @@ static void poll_sockets(vc_shard *shard, const vc_shard_slot *next)
         if (emptied) break;
         int64_t now_ns = vc_shard_now_ns();
         if (!behind && now_ns >= late_ns) break;
+        for (int i = 0; i < n; i++) legs[i] = ready[i].data.ptr;
         for (int i = 0; i < n; i++) {
-            prefetch_ready(ready + i, n - i);
+            prefetch_legs(legs + i, (size_t)(n - i));
             if (sheds)
-                taken += vc_shard_catch_up(shard, ready[i].data.ptr, now_ns);
+                taken += vc_shard_catch_up(shard, legs[i], now_ns);
             else
-                vc_shard_receive(shard, ready[i].data.ptr, now_ns);
+                vc_shard_receive(shard, legs[i], now_ns);
         }
         /* One each at least: there are sockets that have nothing but an error. */
         taken += (size_t)n;

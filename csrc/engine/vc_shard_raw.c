@@ -250,22 +250,27 @@ vc_status vc_shard_raw_add(vc_shard_raw *raw, const struct sockaddr_in *source,
     return VC_OK;
 }
 
-size_t vc_shard_raw_flush(vc_shard_raw *raw, const vc_shard_raw_sent **sent)
+void vc_shard_send_all(int fd, struct mmsghdr *messages, vc_shard_raw_sent *sent, size_t n)
 {
-    size_t n = raw->count;
-    *sent = raw->sent;
     for (size_t at = 0; at < n;) {
         /* How many were sent until one failed, which the next call tells of. */
-        int done = sendmmsg(raw->fd, raw->messages + at, (unsigned)(n - at), MSG_NOSIGNAL);
+        int done = sendmmsg(fd, messages + at, (unsigned)(n - at), MSG_NOSIGNAL);
         int error = done < 0 ? errno : EIO;
         if (done > 0) {
             at += (size_t)done;
         } else if (error == EAGAIN) {
-            for (; at < n; at++) raw->sent[at].error = error;
+            for (; at < n; at++) sent[at].error = error;
         } else if (error != EINTR) {
-            raw->sent[at++].error = error;
+            sent[at++].error = error;
         }
     }
+}
+
+size_t vc_shard_raw_flush(vc_shard_raw *raw, const vc_shard_raw_sent **sent)
+{
+    size_t n = raw->count;
+    *sent = raw->sent;
+    vc_shard_send_all(raw->fd, raw->messages, raw->sent, n);
     raw->count = 0;
     raw->used_bytes = 0;
     return n;

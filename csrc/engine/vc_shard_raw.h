@@ -57,4 +57,8 @@ VC_CHECKED VC_RT vc_status vc_shard_raw_add(vc_shard_raw *raw, const struct sock
  * valid until the next room. One that fails does not keep back the others. */
 size_t vc_shard_raw_flush(vc_shard_raw *raw, const vc_shard_raw_sent **sent);
 
+/* What a flush does: sends n messages of one packet each through fd and fills in their errors. */
+struct mmsghdr;
+void vc_shard_send_all(int fd, struct mmsghdr *messages, vc_shard_raw_sent *sent, size_t n);
+
 #endif

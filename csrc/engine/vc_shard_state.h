@@ -3,8 +3,10 @@
  *   vc_shard_grid.c   the media thread: wake-ups, ticks, windows
  *   vc_shard_calls.c  the media thread: calls come, move and go; events
  *   vc_shard_meter.c  histograms, time by stage, load and admission
- *   vc_shard_io.c     addresses, sockets, datagrams
+ *   vc_shard_io.c     sockets, datagrams
+ *   vc_shard_address.c addresses as text and for the system
  *   vc_shard_raw.c    many calls' datagrams through one raw socket
+ *   vc_shard_port.c   many calls' datagrams to and from one UDP socket
  */
 #ifndef VC_SHARD_STATE_H
 #define VC_SHARD_STATE_H
@@ -20,6 +22,7 @@
 #include "base/vc_pool.h"
 #include "base/vc_ring.h"
 #include "engine/vc_bank.h"
+#include "engine/vc_shard_port.h"
 #include "engine/vc_shard_raw.h"
 
 /* Expedited forwarding (RFC 3246). */
@@ -33,10 +36,11 @@ typedef enum vc_way { VC_WAY_UNKNOWN, VC_WAY_RAW, VC_WAY_OWN_SOCKET } vc_way;
 
 struct vc_leg {
     vc_call *call;
-    int fd; /* -1 for pushed calls */
+    int fd;              /* -1 for pushed calls */
+    vc_shard_port *port; /* the shard's, whose fd is also fd; NULL: fd is the call's own socket */
     int pushed, rate_hz;
     double expected_us;  /* what a call of this kind costs until that is measured */
-    vc_address followed; /* what `remote` was made from */
+    vc_address followed; /* what `remote` was made from; on a port the leg has joined it there */
     struct sockaddr_storage remote;
     socklen_t remote_bytes;   /* 0: none yet */
     struct sockaddr_in local; /* as bound; of another family for IPv6 */
@@ -47,6 +51,7 @@ struct vc_leg {
     /* producer */
     const vc_allocator *allocator; /* of the shard that opened it */
     int closing;                   /* vc_shard_close was called */
+    vc_address claimed;            /* on a port: what no other call may have */
     /* The shard whose media thread has it; NULL while it moves. */
     _Atomic(vc_shard *) owner;
     /* owner's media thread */
@@ -101,7 +106,8 @@ struct vc_shard {
     vc_ring *commands, *events;
     vc_bank *bank_8k, *bank_16k;
     /* producer */
-    vc_pool *pool; /* of the calls and of what the thread reads all the time */
+    vc_pool *pool;         /* of the calls and of what the thread reads all the time */
+    vc_port_table *claims; /* with a port: the open calls' remote addresses */
     size_t open_legs;
     double expected_us;         /* of all of them */
     _Atomic(vc_leg *) arrivals; /* of moved calls, the last one first; any media thread adds */
@@ -111,9 +117,10 @@ struct vc_shard {
     size_t leg_count;
     vc_leg **dirty;
     size_t dirty_count;
-    vc_shard_raw *raw;  /* NULL: each packet by its call's own socket */
-    int64_t batch_ns;   /* when its first waiting packet was made */
-    int paced;          /* sockets are looked at when a slot is due, not when something comes */
+    vc_shard_raw *raw;   /* NULL: each packet by its call's own socket */
+    vc_shard_port *port; /* of all calls with RTP; NULL: a socket each */
+    int64_t batch_ns;    /* when its first waiting packet was made */
+    int paced;           /* sockets are looked at when a slot is due, not when something comes */
     int behind;         /* the last look at the sockets was more than a tick after a slot was due */
     int64_t backlog_ns; /* since when no look has emptied them; 0: the last one did */
     int stopping, events_posted;
@@ -193,6 +200,13 @@ static inline void vc_shard_lap(vc_shard *shard, vc_shard_stage stage, size_t un
 /* -- vc_shard_io.c -- */
 /* Makes and binds the leg's socket; the remote address if it is given. */
 vc_status vc_shard_open_socket(vc_leg *leg, const vc_leg_config *config);
+/* The shard's port instead; VC_DUPLICATE: another call has that remote address. The claim is held
+ * until it is released. These two are the producer's. */
+vc_status vc_shard_open_on_port(vc_shard *shard, vc_leg *leg, const vc_leg_config *config);
+void vc_shard_release_claim(vc_shard *shard, vc_leg *leg);
+/* From now on, and from now on no more, datagrams are the leg's. */
+vc_status vc_shard_watch_leg(vc_shard *shard, vc_leg *leg);
+void vc_shard_unwatch_leg(vc_shard *shard, vc_leg *leg);
 /* One datagram of one call. */
 void vc_shard_receive(vc_shard *shard, vc_leg *leg, int64_t now_ns);
 /* All datagrams of one call, of whose audio the newest are taken and the others thrown away and
@@ -200,10 +214,10 @@ void vc_shard_receive(vc_shard *shard, vc_leg *leg, int64_t now_ns);
 size_t vc_shard_catch_up(vc_shard *shard, vc_leg *leg, int64_t now_ns);
 /* The RTCP report that is due, if one is; last: now, with BYE. */
 void vc_shard_report(vc_leg *leg, int last);
-/* Where the next packet is to be written, VC_CALL_MAX_PACKET_BYTES: in the raw socket's buffer or
- * in `spare`. */
+/* Where the next packet is to be written, VC_CALL_MAX_PACKET_BYTES: in the batch of the raw socket
+ * or the port, or in `spare`. */
 uint8_t *vc_shard_packet_room(vc_shard *shard, uint8_t *spare);
-/* One packet out, and the RTCP report that is due; with raw_send at the next flush. */
+/* One packet out, and the RTCP report that is due; with a batch at the next flush. */
 void vc_shard_send(vc_shard *shard, vc_leg *leg, const uint8_t *packet, size_t n, int64_t now_ns);
 /* Sends what waits; between two slots nothing does. */
 void vc_shard_flush(vc_shard *shard);

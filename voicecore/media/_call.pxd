@@ -12,6 +12,7 @@ cdef class NativeCall:
     cdef readonly unsigned int number
     cdef vc_call *enter(self) except NULL
     cdef void leave(self)
+    cdef int give_remote(self, const vc_address *remote)
     cdef int keep_stats(self) except -1
     cdef dict read_stats(self)
 

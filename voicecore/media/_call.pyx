@@ -475,10 +475,21 @@ cdef class NativeCall:
     def set_remote(self, address):
         cdef vc_address remote
         fill_address(&remote, address)
-        cdef int status = vc_call_set_remote(self.enter(), &remote)
+        self.enter()
+        cdef int status = self.give_remote(&remote)
         self.leave()
         if status == VC_FULL:
             raise StateError("4 new addresses are waiting; they are taken with the next tick")
+        if status == 4:
+            raise StateError(
+                f"another open call on this port has the remote address {address}; calls of one "
+                "port are told apart by it"
+            )
+        if status < 0:
+            raise ConfigError(f"{address} and the call's port are not of one family, IPv4 or IPv6")
+
+    cdef int give_remote(self, const vc_address *remote):
+        return vc_call_set_remote(self.handle, remote)
 
     def push(self, pcm):
         if self.config.media != "push":

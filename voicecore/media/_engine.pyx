@@ -18,6 +18,7 @@ from voicecore.media._common cimport check
 from voicecore.media._pcm_ring cimport RingPool, make_pool
 from voicecore.media._silero cimport SileroModel
 from voicecore.media.c_base cimport (
+    VC_DUPLICATE,
     VC_E_STATE,
     VC_E_SYSTEM,
     VC_FULL,
@@ -66,6 +67,8 @@ cdef extern from "engine/vc_shard.h" nogil:
         double max_load
         double max_lateness_ms
         int raw_send
+        const char *port_ip
+        int port
         const vc_allocator *allocator
     ctypedef struct vc_shard_profile:
         uint64_t ns[6]
@@ -95,10 +98,12 @@ cdef extern from "engine/vc_shard.h" nogil:
     void vc_leg_abandon(vc_leg *leg)
     vc_status vc_shard_open(vc_shard *shard, const vc_leg_config *config, vc_leg **out)
     vc_status vc_shard_close(vc_shard *shard, vc_leg *leg)
+    vc_status vc_leg_set_remote(vc_shard *shard, vc_leg *leg, const vc_address *remote)
     vc_status vc_shard_move(vc_shard *shard, vc_leg *leg, vc_shard *to)
     void vc_shard_free(vc_shard *shard, vc_leg *leg)
     vc_call *vc_leg_call(vc_leg *leg)
     void vc_leg_local(const vc_leg *leg, char *ip, size_t n, int *port)
+    void vc_shard_local(const vc_shard *shard, char *ip, size_t n, int *port)
     void vc_shard_wake(vc_shard *shard)
     vc_status vc_shard_next_event(vc_shard *shard, vc_event *event)
     void vc_shard_get_stats(const vc_shard *shard, uint64_t *stats)
@@ -126,6 +131,7 @@ STAT_NAMES = (
     "events_dropped",
     "events_waiting",
     "loop_wakeups",
+    "strangers",
 )
 # In the order of vc_shard_stage.
 STAGE_NAMES = ("wait", "receive", "take", "judge", "render", "send")
@@ -147,6 +153,9 @@ cdef class NativeLeg(NativeCall):
     cdef readonly int shard_index
     cdef bint closing
     cdef readonly tuple local_address
+
+    cdef int give_remote(self, const vc_address *remote):
+        return vc_leg_set_remote(self.shard, self.leg, remote)
 
     def push(self, pcm):
         NativeCall.push(self, pcm)
@@ -182,6 +191,7 @@ cdef class NativeEngine:
     cdef set draining
     cdef unsigned int next_number
     cdef int max_calls
+    cdef readonly tuple ports
 
     def __cinit__(
         self,
@@ -194,11 +204,14 @@ cdef class NativeEngine:
         double max_lateness_ms=10.0,
         int wake_ms=20,
         bint raw_send=False,
+        one_port=None,
     ):
         cdef vc_shard_config config = vc_shard_config_default()
-        cdef int i
+        cdef int i, port
+        cdef char ip[64]
         self.event_fd = -1
         self.legs = {}
+        self.ports = ()
         if not 1 <= shards <= 64:
             raise ConfigError(f"shards is {shards}; it must be 1 to 64")
         if not 1 <= max_calls <= 65536:
@@ -232,8 +245,16 @@ cdef class NativeEngine:
                     " with its raw socket (raw_send needs CAP_NET_RAW: run as root, give the "
                     "process or container that capability, or leave raw_send off)"
                 )
+            if one_port is not None:
+                port_ip = one_port[0].encode()
+                config.port_ip = port_ip
+                config.port = one_port[1] + 2 * i if one_port[1] else 0
+                what += f" with its port {one_port[0]}:{config.port} (one_port)"
             check_system(vc_shard_create(&self.shards[i], &config), what)
             self.shard_count = i + 1
+            if one_port is not None:
+                vc_shard_local(self.shards[i], ip, sizeof(ip), &port)
+                self.ports += (((<bytes>ip).decode(), port),)
             what = "cannot start a shard's thread"
             if pin:
                 what += f" on CPU {pin[i]} (pin)"
@@ -306,17 +327,28 @@ cdef class NativeEngine:
             remote_ip = config.remote[0].encode()
             native.remote_ip = remote_ip
             native.remote_port = config.remote[1]
-        index = self._emptiest()
         native.call.received = leg.received.handle
+        taken = False
         try:
-            status = vc_shard_open(self.shards[index], &native, &handle)
+            for index in self._by_load():
+                status = vc_shard_open(self.shards[index], &native, &handle)
+                # Another shard's port may have room for that remote address.
+                taken = taken or status == VC_DUPLICATE
+                if status != VC_DUPLICATE and not (taken and status == VC_FULL):
+                    break
         finally:
             vc_srtp_wipe(&keys, sizeof(keys))
+        if taken and status in (VC_DUPLICATE, VC_FULL):
+            raise StateError(
+                f"another open call has the remote address {config.remote}; calls of one port are "
+                "told apart by it, so close that one first"
+            )
         if status == VC_FULL:
             self._refuse(index)
         if status == -2:
+            mine = self.ports[index] if self.ports else config.local
             raise ConfigError(
-                f"cannot open the call: local {config.local} or remote {config.remote} is no "
+                f"cannot open the call: local {mine} or remote {config.remote} is no "
                 "numeric IP address of one family with a port (resolve names first)"
             )
         if status == -9:
@@ -336,11 +368,12 @@ cdef class NativeEngine:
         self.legs[leg.number] = leg
         return leg
 
-    def _emptiest(self):
+    def _by_load(self):
+        """The shards that take new calls, the emptiest first."""
         open_shards = [i for i in range(self.shard_count) if i not in self.draining]
         if not open_shards:
             raise CapacityError("all shards are draining; make another engine", "draining")
-        return min(open_shards, key=self.loads.__getitem__)
+        return sorted(open_shards, key=self.loads.__getitem__)
 
     cdef int _refuse(self, int index) except -1:
         cdef vc_shard_estimate estimate
@@ -369,6 +402,11 @@ cdef class NativeEngine:
         cdef int status
         if leg.leg == NULL or leg.closing:
             return True
+        if self.stays(leg) and index != leg.shard_index:
+            raise StateError(
+                "a call's port is its shard's with one_port, so it cannot be moved; close it, or "
+                "let it end where it is"
+            )
         status = vc_shard_move(leg.shard, leg.leg, self.shards[index])
         if status == VC_E_STATE:
             return False
@@ -381,6 +419,10 @@ cdef class NativeEngine:
         leg.shard_index = index
         return True
 
+    def stays(self, NativeLeg leg):
+        """Whether the call cannot leave its shard, whose port it uses."""
+        return bool(self.ports) and leg.config.media == "rtp"
+
     def drain(self, int index, bint on):
         """Whether the shard takes no new calls."""
         if on:
@@ -390,7 +432,7 @@ cdef class NativeEngine:
 
     def emptiest(self):
         """The shard that takes the next call."""
-        return self._emptiest()
+        return self._by_load()[0]
 
     def estimates(self):
         cdef vc_shard_estimate estimate

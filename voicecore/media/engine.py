@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from voicecore.errors import ClosedError, ForkedError, StateError
+from voicecore.errors import ClosedError, ConfigError, ForkedError, StateError
 from voicecore.media.call import Call
 from voicecore.media.capacity import CapacityEstimate, EngineProfile
 from voicecore.media.config import CallConfig
@@ -21,6 +22,40 @@ if sys.platform == "linux":
 __all__ = ["Call", "CallConfig", "Engine"]
 
 _FIFO_PRIORITY = 10  # above ordinary programs, below what a system itself runs
+
+
+def _check_one_port(one_port: object, shards: int, raw_send: bool) -> None:
+    match one_port:
+        case (str(ip), int(port)) if not isinstance(port, bool):
+            pass
+        case _:
+            raise ConfigError(
+                f"one_port is {one_port!r}; it must be a numeric IP address and a port, such as "
+                '("127.0.0.1", 5004)'
+            )
+    try:
+        ipaddress.ip_address(ip)
+    except ValueError:
+        raise ConfigError(
+            f"one_port: {ip!r} is no numeric IP address; resolve names first"
+        ) from None
+    within("one_port", port, 0, 65535)
+    if port and port + 2 * (shards - 1) > 65535:
+        raise ConfigError(
+            f"one_port: shard {shards - 1} would have port {port + 2 * (shards - 1)}; start lower"
+        )
+    if raw_send:
+        raise ConfigError("one_port and raw_send exclude one another; one_port is the cheaper one")
+
+
+def _check_fits_port(config: CallConfig) -> None:
+    if config.remote is None:
+        raise ConfigError(
+            "with one_port a call needs remote, its RTP address from SDP: packets are told apart "
+            "by where they come from"
+        )
+    if config.local != ("127.0.0.1", 0):
+        raise ConfigError("with one_port a call has its shard's address and port; leave out local")
 
 
 class Engine:
@@ -40,12 +75,13 @@ class Engine:
             at once, those that follow it together at the next multiple.
         raw_send: send the RTP of all calls over IPv4 through one raw socket a shard, up to 64
             packets to a system call, instead of each by its call's own socket. It saves CPU time;
-            the packets are the same. It needs CAP_NET_RAW (root and Docker's default have it).
+            the packets are. It needs CAP_NET_RAW (root and Docker's default have it).
 
     Raises:
         ConfigError, CpuLevelError: an argument is out of range.
-        SystemCallError: the system gives no thread or file descriptor, there is no such CPU, or
-            realtime or raw_send is not permitted (``errno`` is EPERM).
+        SystemCallError: the system gives no thread or file descriptor, there is no such CPU,
+            ``one_port`` is taken or not of this machine, or realtime or raw_send is not permitted
+            (``errno`` is EPERM).
         StateError: used outside ``async with``, or on a system other than Linux.
 
     Example::
@@ -66,6 +102,7 @@ class Engine:
         max_lateness_ms: float | None = 10.0,
         wake_ms: int = 20,
         raw_send: bool = False,
+        one_port: tuple[str, int] | None = None,
     ) -> None:
         if sys.platform != "linux":
             raise StateError(
@@ -78,6 +115,8 @@ class Engine:
         within("wake_ms", wake_ms, 1, 20)
         for cpu in pin or ():
             within("pin", cpu, 0, 1023)
+        if one_port is not None:
+            _check_one_port(one_port, shards, raw_send)
         self._arguments = (
             shards,
             level,
@@ -88,6 +127,7 @@ class Engine:
             max_lateness_ms or 0.0,
             wake_ms,
             raw_send,
+            one_port,
         )
         self._native: NativeEngine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -135,14 +175,19 @@ class Engine:
         """Open a call; from now on a packet leaves every 20 ms.
 
         Raises:
-            ConfigError: an address is not numeric.
+            ConfigError: an address is not numeric; with ``one_port``, no ``remote`` is given, or
+                ``local`` is.
             SystemCallError: the port is taken or the address is not on this machine.
             CapacityError: the engine is full, or running calls would suffer; it says why.
-            StateError: the engine is not running, or on another loop.
+            StateError: the engine is not running, or on another loop; with ``one_port``, another
+                open call of each shard has that ``remote``.
         """
         if self._native is not None and asyncio.get_running_loop() is not self._loop:
             raise StateError("the engine is bound to another event loop; make one for each loop")
-        native = self._running().open(config or CallConfig())
+        engine, config = self._running(), config or CallConfig()
+        if engine.ports and config.media == "rtp":
+            _check_fits_port(config)
+        native = engine.open(config)
         call = Call(native, self, native.local_address)
         self._calls[call.number] = call
         return call
@@ -154,6 +199,7 @@ class Engine:
             ConfigError: there is no such shard.
             CapacityError: that shard carries ``max_calls`` calls.
             ClosedError: the call is closed.
+            StateError: with ``one_port``, whose calls stay on their shard.
         """
         engine = self._running()
         within("shard", shard, 0, engine.shard_count - 1)
@@ -168,6 +214,8 @@ class Engine:
     async def drain_shard(self, shard: int) -> None:
         """Take no new calls on a shard and move those it has to the others.
 
+        With ``one_port`` the calls stay until they are closed; only pushed ones move.
+
         Raises:
             ConfigError: there is no such shard.
             CapacityError: it is the last one, or the others are full.
@@ -178,6 +226,8 @@ class Engine:
         for call in list(self._calls.values()):
             native = call._native
             if isinstance(native, NativeLeg) and native.shard_index == shard:
+                if engine.stays(native):
+                    continue
                 try:
                     await self.move_call(call, engine.emptiest())
                 except ClosedError:
@@ -211,8 +261,16 @@ class Engine:
                 if isinstance(event, CallClosed):
                     del self._calls[number]
 
+    @property
+    def ports(self) -> list[tuple[str, int]]:
+        """With ``one_port``, address and port of each shard; else empty."""
+        return list(self._running().ports)
+
     def stats(self) -> dict[str, int]:
-        """Counters of all shards: ticks, late ticks (over 1, 5, 20 ms), lateness, work, calls."""
+        """Counters of all shards: ticks, late ticks (over 1, 5, 20 ms), lateness, work, calls.
+
+        "strangers" are datagrams to ``one_port`` from an address that no call has.
+        """
         return self._running().stats()
 
     def profile(self) -> EngineProfile:
