@@ -131,6 +131,7 @@ async def run_engine(options: argparse.Namespace) -> None:
         max_load=None,
         max_lateness_ms=None,
         raw_send=options.raw_send,
+        one_port=(LOOPBACK, 0) if options.one_port else None,
     ) as engine:
         legs = [
             await engine.open_call(
@@ -251,6 +252,7 @@ def measure(
           else ["--opus-complexity", str(options.opus_complexity)]),
         *(["--realtime"] if options.realtime else []),
         *(["--raw-send"] if options.raw_send else []),
+        *(["--one-port"] if options.one_port else []),
         *(["--pin", *map(str, options.pin)] if options.pin else []),
     ]  # fmt: skip
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -350,6 +352,7 @@ def main() -> None:
     parser.add_argument("--pin", type=int, nargs="+", help="one CPU for each shard")
     parser.add_argument("--realtime", action="store_true", help="SCHED_FIFO for the shards")
     parser.add_argument("--raw-send", action="store_true", help="one raw socket a shard sends")
+    parser.add_argument("--one-port", action="store_true", help="one UDP socket a shard")
     parser.add_argument("--load-cpu", type=int, default=-1, help="pin the load process")
     parser.add_argument("--load-fifo", action="store_true", help="SCHED_FIFO for the load process")
     parser.add_argument("--json", action="store_true")
