@@ -60,7 +60,7 @@ static void prefetch_legs(vc_leg *const *legs, size_t n)
 }
 
 /* What has come to the port. Old audio is not shed as it is with sockets of the calls' own: what
- * waits is bounded by the port's one buffer (320 ms of max_calls), which drops the newest. */
+ * waits is bounded by the port's one buffer (0.3 to 0.8 s of max_calls), which drops the newest. */
 static void poll_port(vc_shard *shard, size_t most, int64_t patient_until_ns)
 {
     vc_leg *legs[VC_SHARD_PORT_PACKETS];

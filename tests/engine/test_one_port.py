@@ -21,6 +21,7 @@ from voicecore.media._call import srtp_version
 from voicecore.media.call import Call
 from voicecore.media.config import CallConfig
 from voicecore.media.engine import Engine
+from voicecore.media.events import ByeReceived
 from voicecore.media.srtp import SUITES, SrtpKeys
 
 if sys.platform != "linux":
@@ -166,6 +167,29 @@ def test_srtp(suite: str):
                 begin = int(np.flatnonzero(heard)[0])
                 np.testing.assert_array_equal(heard[begin : begin + len(RAMP)], RAMP)
             assert ours.stats()["srtp_rejected"] == theirs.stats()["srtp_rejected"] == 0
+
+    run(scenario())
+
+
+def test_rtcp_goes_through_the_port():
+    """RFC 3550 6.6 and 6.1: a BYE (203) ends a compound that a report begins (200 or 201)."""
+
+    async def scenario() -> None:
+        with peer_socket() as peer:
+            async with Engine(one_port=(LOOPBACK, 0)) as engine:
+                call = await engine.open_call(to(peer, rtcp=True))
+                await ramp_to(peer, call)
+                peer.sendto(rtp(0, RAMP[:160], ssrc=9), engine.ports[0])
+                receiver = bytes([0x80, 201, 0, 1, 0, 0, 0, 9])
+                peer.sendto(receiver + bytes([0x81, 203, 0, 1, 0, 0, 0, 9]), engine.ports[0])
+                async for event in call:
+                    if isinstance(event, ByeReceived):
+                        break
+                await call.close()
+                while is_rtp(last := peer.recv(2048)):
+                    pass
+                assert 200 <= last[1] <= 201
+                assert last[-8:-6] == bytes([0x81, 203])
 
     run(scenario())
 

@@ -41,8 +41,9 @@ class CallConfig:
         play_hz: sample rate of the agent audio given to ``Call.play``; resampled natively.
         media: "rtp" (the engine owns a UDP socket) or "push" (audio comes by ``Call.push`` and
             leaves by ``Call.read_sent``).
-        local: address and port to bind; port 0 picks a free one.
-        remote: where to send; None learns it from the first packet that comes in.
+        local: address and port to bind; port 0 picks a free one. Not with ``Engine(one_port=...)``.
+        remote: where to send; None learns it from the first packet that comes in, which
+            ``Engine(one_port=...)`` cannot.
         payload_type: RTP payload type; None is the codec's static one ("pcmu" 0, "pcma" 8, "g722"
             9), 96 for "l16" and 111 for "opus".
         dtmf_payload_type: RFC 4733 payload type, 96..127; its clock is the codec's, ``clock_hz``.
