@@ -236,7 +236,7 @@ def balance(
                  0, whose)  # fmt: skip
     ledger.equal("sent to the call = received + dropped by the kernel",
                  far["sent"] + injected, stats["packets_received"] + dropped, whose)  # fmt: skip
-    ledger.equal("packets received = sum of their 14 kinds", stats["packets_received"],
+    ledger.equal("packets received = sum of their 15 kinds", stats["packets_received"],
                  accounted(stats), whose)  # fmt: skip
     samples = 160 * stats["packets_decoded"] + stats["concealed_samples"] + stats["silence_samples"]
     ledger.equal("received samples = decoded x frame + concealed + silence",

@@ -268,7 +268,7 @@ class Pair:
               stats["packets_sent"] + stats["rtcp_sent"], end.line.sent)  # fmt: skip
         check("packets received = what the line delivered", stats["packets_received"],
               line.delivered)  # fmt: skip
-        check("packets received = sum of its 14 kinds", stats["packets_received"], accounted(stats))
+        check("packets received = sum of its 15 kinds", stats["packets_received"], accounted(stats))
         check("RTCP received = RTCP delivered", stats["rtcp_received"], line.rtcp_delivered)
         check("lost - came late = what the line lost", stats["lost"] - stats["late"],
               line.lost - line.rtcp_lost)  # fmt: skip

@@ -75,7 +75,7 @@ class Engine:
             at once, those that follow it together at the next multiple.
         raw_send: send the RTP of all calls over IPv4 through one raw socket a shard, up to 64
             packets to a system call, instead of each by its call's own socket. It saves CPU time;
-            the packets are. It needs CAP_NET_RAW (root and Docker's default have it).
+            the packets are the same. It needs CAP_NET_RAW (root and Docker's default have it).
 
     Raises:
         ConfigError, CpuLevelError: an argument is out of range.
