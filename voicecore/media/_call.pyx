@@ -10,7 +10,7 @@ from voicecore.media._common cimport (
     get_s16,
     vc_guard_leave,
 )
-from voicecore.media.c_base cimport VC_FULL
+from voicecore.media.c_base cimport VC_DUPLICATE, VC_FULL
 from voicecore.media.c_engine cimport *
 
 import numpy as np
@@ -480,7 +480,7 @@ cdef class NativeCall:
         self.leave()
         if status == VC_FULL:
             raise StateError("4 new addresses are waiting; they are taken with the next tick")
-        if status == 4:
+        if status == VC_DUPLICATE:
             raise StateError(
                 f"another open call on this port has the remote address {address}; calls of one "
                 "port are told apart by it"
