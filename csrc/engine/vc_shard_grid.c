@@ -104,8 +104,7 @@ static void poll_sockets(vc_shard *shard, const vc_shard_slot *next)
         return;
     }
     for (size_t taken = 0; taken < most;) {
-        size_t room = sheds ? (most - taken + VC_SHARD_NEWEST - 1) / VC_SHARD_NEWEST : most - taken;
-        if (room > MAX_READY) room = MAX_READY;
+        size_t room = most - taken < MAX_READY ? most - taken : MAX_READY;
         int n = epoll_wait(shard->sockets_fd, ready, (int)room, 0);
         vc_shard_lap(shard, VC_STAGE_WAIT, 0);
         emptied = n <= 0;
@@ -116,11 +115,10 @@ static void poll_sockets(vc_shard *shard, const vc_shard_slot *next)
         for (int i = 0; i < n; i++) {
             prefetch_legs(legs + i, (size_t)(n - i));
             if (sheds)
-                taken += vc_shard_catch_up(shard, legs[i], now_ns);
+                (void)vc_shard_catch_up(shard, legs[i], now_ns);
             else
                 vc_shard_receive(shard, legs[i], now_ns);
         }
-        /* One each at least: there are sockets that have nothing but an error. */
         taken += (size_t)n;
     }
     if (emptied)

@@ -144,7 +144,7 @@ void vc_shard_note(vc_shard *shard, vc_leg *leg);
 void vc_shard_tick_leg(vc_shard *shard, vc_leg *leg, int64_t tick_ms);
 
 /* How many datagrams a round takes, which sends one slot, of `calls` and of `slot_calls`. While the
- * grid is more than a tick behind it takes a quarter of what it sends, or what comes in would keep
+ * grid is more than a tick behind it takes an eighth of what it sends, or what comes in would keep
  * the thread from what goes out for good; in the first such round one of every call, so that who
  * has sent does not time out. What stays in a full socket is dropped there. */
 enum { VC_SHARD_MOST_DATAGRAMS = 4096 };
@@ -152,13 +152,14 @@ static inline size_t vc_shard_most_datagrams(int behind, int was_behind, size_t 
                                              size_t slot_calls)
 {
     if (!behind) return VC_SHARD_MOST_DATAGRAMS;
-    return was_behind ? slot_calls / 4 + 1 : calls;
+    return was_behind ? slot_calls / 8 + 1 : calls;
 }
 
 /* Whether audio that waits in the sockets is thrown away but for the newest. They have not been
  * empty since `backlog_ns` (0: they were just now): what is in them is old, and to work it off
- * would put the shard behind again, for good where it has little time to spare. */
-enum { VC_SHARD_NEWEST = 5 };
+ * would put the shard behind again, for good where it has little time to spare. So little is kept
+ * that one look can empty them all. */
+enum { VC_SHARD_NEWEST = 1 };
 static const int64_t VC_SHARD_PATIENCE_NS = VC_NS_PER_S;
 static inline int vc_shard_sheds(int64_t backlog_ns, int64_t now_ns)
 {
