@@ -54,7 +54,7 @@ struct vc_delay_estimator {
     float far_power[BINS], near_power[BINS];
     float far_sum, near_sum, blocks;             /* of the average */
     uint16_t re[DELAYS][BINS], im[DELAYS][BINS]; /* bf16: thousands of these are read each tick */
-    float decay[DELAYS], power[DELAYS];          /* what an average is still to be multiplied by */
+    float decay[DELAYS], power[DELAYS]; /* what an average is to be multiplied by; and its power */
     int8_t x[PAST][2][BINS];
     uint8_t loud[PAST];
     float far_loudness[KEPT], near_loudness[KEPT]; /* amplitudes of the last blocks */

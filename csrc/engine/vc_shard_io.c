@@ -57,8 +57,9 @@ void vc_shard_receive(vc_shard *shard, vc_leg *leg, int64_t now_ns)
 
 size_t vc_shard_catch_up(vc_shard *shard, vc_leg *leg, int64_t now_ns)
 {
-    uint8_t bytes[TOGETHER][DATAGRAM_BYTES];
-    struct sockaddr_storage from[TOGETHER];
+    /* The last room is for the newest audio so far, which waits for a newer one. */
+    uint8_t bytes[TOGETHER + 1][DATAGRAM_BYTES];
+    struct sockaddr_storage from[TOGETHER + 1];
     struct iovec vectors[TOGETHER];
     struct mmsghdr messages[TOGETHER] = {0};
     for (size_t i = 0; i < TOGETHER; i++) {
@@ -67,21 +68,36 @@ size_t vc_shard_catch_up(vc_shard *shard, vc_leg *leg, int64_t now_ns)
         messages[i].msg_hdr.msg_iov = &vectors[i];
         messages[i].msg_hdr.msg_iovlen = 1;
     }
-    size_t taken = 0;
+    size_t taken = 0, held_bytes = 0;
+    int held = -1;
     for (int read = 0, n = TOGETHER; n == TOGETHER && read < MOST_TOGETHER; read += n) {
         for (size_t i = 0; i < TOGETHER; i++) messages[i].msg_hdr.msg_namelen = sizeof from[i];
         n = recvmmsg(leg->fd, messages, TOGETHER, MSG_DONTWAIT | MSG_TRUNC, NULL);
         vc_shard_lap(shard, VC_STAGE_RECEIVE, n > 0 ? (size_t)n : 0);
         for (int i = 0; i < n; i++) {
-            const int old = n == TOGETHER || i + VC_SHARD_NEWEST < n;
-            if (old && vc_call_is_audio(leg->call, bytes[i], messages[i].msg_len)) {
+            const int audio = vc_call_is_audio(leg->call, bytes[i], messages[i].msg_len);
+            if (held >= 0 && audio) {
                 vc_call_shed(leg->call);
-            } else {
-                take(leg, &from[i], bytes[i], messages[i].msg_len, now_ns);
+            } else if (held >= 0) { /* in order */
+                take(leg, &from[held], bytes[held], held_bytes, now_ns);
                 taken++;
             }
+            held = audio ? i : -1;
+            held_bytes = messages[i].msg_len;
+            if (audio) continue;
+            take(leg, &from[i], bytes[i], messages[i].msg_len, now_ns);
+            taken++;
+        }
+        if (held >= 0 && held < TOGETHER) {
+            memcpy(bytes[TOGETHER], bytes[held], DATAGRAM_BYTES);
+            from[TOGETHER] = from[held];
+            held = TOGETHER;
         }
         vc_shard_lap(shard, VC_STAGE_TAKE, n > 0 ? (size_t)n : 0);
+    }
+    if (held >= 0) {
+        take(leg, &from[held], bytes[held], held_bytes, now_ns);
+        taken++;
     }
     if (taken > 0) vc_shard_note(shard, leg);
     return taken;

@@ -159,7 +159,6 @@ static inline size_t vc_shard_most_datagrams(int behind, int was_behind, size_t 
  * empty since `backlog_ns` (0: they were just now): what is in them is old, and to work it off
  * would put the shard behind again, for good where it has little time to spare. So little is kept
  * that one look can empty them all. */
-enum { VC_SHARD_NEWEST = 1 };
 static const int64_t VC_SHARD_PATIENCE_NS = VC_NS_PER_S;
 static inline int vc_shard_sheds(int64_t backlog_ns, int64_t now_ns)
 {
@@ -210,8 +209,8 @@ vc_status vc_shard_watch_leg(vc_shard *shard, vc_leg *leg);
 void vc_shard_unwatch_leg(vc_shard *shard, vc_leg *leg);
 /* One datagram of one call. */
 void vc_shard_receive(vc_shard *shard, vc_leg *leg, int64_t now_ns);
-/* All datagrams of one call, of whose audio the newest are taken and the others thrown away and
- * counted. How many were taken. */
+/* All datagrams of one call. Of audio in a row the newest is taken and the rest thrown away and
+ * counted; reports and key presses are taken. How many were taken. */
 size_t vc_shard_catch_up(vc_shard *shard, vc_leg *leg, int64_t now_ns);
 /* The RTCP report that is due, if one is; last: now, with BYE. */
 void vc_shard_report(vc_leg *leg, int last);
